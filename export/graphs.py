@@ -1,0 +1,279 @@
+"""The two ONNX graphs of a Glow, built node by node.
+
+Both share the nets' weights. They differ in the 1x1 matrices, which the decode graph holds inverted, and in a sign:
+decode subtracts where encode adds.
+
+In ``exact-fp32`` the flow's state is float64 around float32 nets. A net sees the state rounded to a grid, so that both
+directions give it the very same numbers whatever the state's own last bits are; its answer is then the same too, and
+what encode added decode takes away to some 1e-15.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import ModelProto
+
+from flowxfer.bundle import LatentKind, Precision
+from flowxfer.glow.model import Glow, Step
+
+from .builder import GraphBuilder
+from .folding import Affine, Array, Net, fold_net, fold_prior, fold_split, fold_step
+from .layout import Layout, homogeneous
+from .nets import Nets
+from .weights_file import WeightsFile
+
+# States up to 256 fit float32 on this grid exactly; float64 loses 1e-10 of it on the way, so a rounding seldom flips.
+GRID = 2.0**16
+
+__all__ = ["GRID", "GlowGraphs"]
+
+
+class GlowGraphs:
+    """Builds the encode and the decode graph over one weights file.
+
+    Args:
+        model: a Glow.
+        weights: receives the arrays.
+        latents: the kind of latents that encode gives and decode takes.
+        precision: ``"fp32"`` or ``"exact-fp32"``.
+        storage: dtype of the nets' weights on disk, ``"float32"`` or ``"float16"``.
+    """
+
+    def __init__(
+        self, model: Glow, weights: WeightsFile, *, latents: LatentKind, precision: Precision, storage: str = "float32"
+    ) -> None:
+        self.model = model
+        self.config = model.config
+        self.weights = weights
+        self.storage = storage
+        self.eps = latents == "eps"
+        exact = precision == "exact-fp32"
+        self.dtype = "float64" if exact else "float32"
+        self.unit = GRID if exact else 1.0
+        self._folded: dict[tuple[int, int], Net] = {}
+
+    def encode(self) -> ModelProto:
+        """uint8 ``image`` (N, S, S, 3) and the scalar ``bin_width`` to latents ``z0``, ``z1``, …"""
+        g = self._start("encode")
+        x = self._pixels_in()
+        for level in range(self.config.levels):
+            for index in range(self.config.depth):
+                z1, z2 = self._forward(level, index, x)
+                z2 = self._couple(level, index, z1, z2, inverse=False)
+                if index + 1 < self.config.depth:
+                    x = g.node("Concat", f"{_step(level, index)}/state", z1, z2, axis=1)
+            if level + 1 < self.config.levels:
+                self._latents_out(level, self._standardise(level, z1, z2))
+                x = self._squeeze(level, z1)
+        self._latents_out(level, self._standardise_top(z1, z2))
+        return g.model("From images to latents.")
+
+    def decode(self) -> ModelProto:
+        """Latents ``z``, ``direction`` and ``alpha`` to the uint8 ``image`` of ``z + alpha · direction``."""
+        g = self._start("decode")
+        latents = self._latents_in()
+        z1, z2 = self._destandardise_top(latents[-1])
+        for level in reversed(range(self.config.levels)):
+            if level + 1 < self.config.levels:
+                z1 = self._unsqueeze(level, x)
+                z2 = self._destandardise(level, z1, latents[level])
+            for index in reversed(range(self.config.depth)):
+                z2 = self._couple(level, index, z1, z2, inverse=True)
+                x = g.node("Concat", f"{_step(level, index)}/state", z1, z2, axis=1)
+                if index:
+                    z1, z2 = self._inverse(level, index, x)
+            x = self._inverse_of_first(level, x)
+        self._pixels_out(x)
+        return g.model("From latents, edited by z + alpha · direction, to images.")
+
+    def _start(self, name: str) -> GraphBuilder:
+        self.graph = GraphBuilder(name, self.weights, self.storage)
+        self.nets = Nets(self.graph, self.dtype)
+        return self.graph
+
+    # ---- the steps of the flow
+
+    def _affine(self, level: int, index: int) -> Affine:
+        """ActNorm and 1x1 in the state's units; the very first also takes grey levels at the bins' centres to them."""
+        folded = fold_step(self._module(level, index))
+        affine = Affine(folded.matrix, self.unit * folded.bias)
+        if level == index == 0:
+            affine = affine.after(Affine(np.eye(12) * self.unit / 256, np.full(12, -self.unit / 2)))
+        return affine
+
+    def _forward(self, level: int, index: int, x: str) -> tuple[str, str]:
+        target = Layout.halves(self.config.level_channels[level])
+        matrix = homogeneous(self._affine(level, index), self._entry(level, index), target)
+        return self._products(level, index, matrix, x)
+
+    def _inverse(self, level: int, index: int, x: str) -> tuple[str, str]:
+        halves = Layout.halves(self.config.level_channels[level])
+        return self._products(level, index, homogeneous(self._affine(level, index).inverse(), halves, halves), x)
+
+    def _products(self, level: int, index: int, matrix: Array, x: str) -> tuple[str, str]:
+        """[z1, 1] and z2 as two products, so that nothing need be sliced."""
+        name, half = f"{_step(level, index)}/linear", self.config.level_channels[level] // 2 + 1
+        return self._product(f"{name}/z1", matrix[:half], x), self._product(f"{name}/z2", matrix[half:], x)
+
+    def _inverse_of_first(self, level: int, x: str) -> str:
+        """The inverse of a level's first 1x1: rows to unsqueeze, or the grey levels of the image."""
+        source, target = Layout.halves(self.config.level_channels[level]), self._entry(level, 0)
+        matrix = homogeneous(self._affine(level, 0).inverse(), source, target)
+        return self._product(f"{_step(level, 0)}/linear", matrix if level else matrix[list(target.channels)], x)
+
+    def _product(self, name: str, matrix: Array, x: str) -> str:
+        g = self.graph
+        return g.node("MatMul", name, g.weight(f"{g.name}/{name}", matrix, self.dtype), x)
+
+    def _entry(self, level: int, index: int) -> Layout:
+        channels = self.config.level_channels[level]
+        if index:
+            return Layout.halves(channels)
+        return Layout.squeezed(channels) if level else Layout.pixels()
+
+    def _couple(self, level: int, index: int, z1: str, z2: str, *, inverse: bool) -> str:
+        g, name = self.graph, f"{_step(level, index)}/coupling"
+        net = self._net(level, index)
+        if self.config.coupling == "additive":
+            return g.node("Sub" if inverse else "Add", f"{name}/z2", z2, self.nets.additive(name, net, z1))
+        shift, scale = self.nets.affine(name, net, z1)
+        if inverse:
+            return g.node("Sub", f"{name}/z2", g.node("Div", f"{name}/unscaled", z2, scale), shift)
+        return g.node("Mul", f"{name}/z2", g.node("Add", f"{name}/shifted", z2, shift), scale)
+
+    def _net(self, level: int, index: int) -> Net:
+        """A step's net, folded once for both directions."""
+        if (level, index) not in self._folded:
+            size = self._size(level)
+            self._folded[level, index] = fold_net(self._module(level, index), size, size, self.unit)
+        return self._folded[level, index]
+
+    # ---- between levels
+
+    def _squeeze(self, level: int, z1: str) -> str:
+        """[z1, 1] of a level to the entry of the next."""
+        g, half, size = self.graph, self.config.level_channels[level] // 2 + 1, self._size(level + 1)
+        x = g.reshape(f"level{level}/blocks", z1, (0, half, size, 2, size, 2))
+        x = g.node("Transpose", f"level{level}/squeeze", x, perm=[0, 1, 3, 5, 2, 4])
+        return g.reshape(f"level{level}/squeezed", x, (0, 4 * half, size * size))
+
+    def _unsqueeze(self, level: int, x: str) -> str:
+        """Back to a level's [z1, 1] from the entry of the next."""
+        g, half, size = self.graph, self.config.level_channels[level] // 2 + 1, self._size(level + 1)
+        x = g.reshape(f"level{level}/blocks", x, (0, half, 2, 2, size, size))
+        x = g.node("Transpose", f"level{level}/unsqueeze", x, perm=[0, 1, 4, 2, 5, 3])
+        return g.reshape(f"level{level}/unsqueezed", x, (0, half, 4 * size * size))
+
+    # ---- priors: between the state and the latents
+
+    def _standardise(self, level: int, z1: str, z2: str) -> str:
+        if not self.eps:
+            return self._scaled(f"split{level}/z", z2, 1 / self.unit)
+        mean, std = self._prior(level, z1)
+        return self.graph.node("Div", f"split{level}/eps", self.graph.node("Sub", f"split{level}/residual", z2, mean), std)
+
+    def _destandardise(self, level: int, z1: str, z: str) -> str:
+        if not self.eps:
+            return self._scaled(f"split{level}/z2", z, self.unit)
+        mean, std = self._prior(level, z1)
+        return self.graph.node("Add", f"split{level}/z2", self.graph.node("Mul", f"split{level}/residual", z, std), mean)
+
+    def _prior(self, level: int, z1: str) -> tuple[str, str]:
+        weight, bias = fold_split(self.model.splits[level], self.unit)
+        return self.nets.prior(f"split{level}", weight, bias, z1, self._size(level))
+
+    def _standardise_top(self, z1: str, z2: str) -> str:
+        """Drop the row of ones, join the halves and standardise."""
+        g, half = self.graph, self.config.level_channels[-1] // 2
+        bounds = [g.constant(f"top/{name}", [value], "int64") for name, value in (("start", 0), ("end", half), ("axis", 1))]
+        z = g.node("Concat", "top/state", g.node("Slice", "top/z1", z1, *bounds), z2, axis=1)
+        if not self.eps:
+            return self._scaled("top/z", z, 1 / self.unit)
+        mean, std = self._top_prior()
+        return g.node("Div", "top/eps", g.node("Sub", "top/residual", z, mean), std)
+
+    def _destandardise_top(self, z: str) -> tuple[str, str]:
+        g = self.graph
+        if self.eps:
+            mean, std = self._top_prior()
+            z = g.node("Add", "top/state", g.node("Mul", "top/residual", z, std), mean)
+        else:
+            z = self._scaled("top/state", z, self.unit)
+        z1, z2 = g.nodes("Split", ("top/z1", "top/z2"), z, axis=1, num_outputs=2)
+        return self._with_ones("top/ones", z1), z2
+
+    def _top_prior(self) -> tuple[str, str]:
+        size = self._size(self.config.levels - 1)
+        mean, logs = fold_prior(self.model.prior, size, size)
+        return (
+            self.graph.weight("top/mean", self.unit * mean, self.dtype),
+            self.graph.weight("top/std", self.unit * np.exp(logs), self.dtype),
+        )
+
+    def _scaled(self, name: str, value: str, factor: float) -> str:
+        return self.graph.node("Mul", name, value, self.graph.constant(f"{name}/factor", factor, self.dtype))
+
+    # ---- inputs and outputs
+
+    def _pixels_in(self) -> str:
+        """The image's bins' centres in grey levels, squeezed: (N, 13, H·W) with a row of ones."""
+        g, size = self.graph, self.config.image_size
+        image = g.input("image", "uint8", ("batch", size, size, 3))
+        bin_width = g.input("bin_width", "float32", ())
+        x = g.reshape("image/blocks", image, (0, size // 2, 2, size // 2, 2, 3))
+        x = g.node("Transpose", "image/squeeze", x, perm=[0, 5, 2, 4, 1, 3])
+        x = g.cast("image/float", g.reshape("image/rows", x, (0, 12, size * size // 4)), "float32")
+        x = g.node("Floor", "image/bin", g.node("Div", "image/bins", x, bin_width))
+        x = g.node("Add", "image/center", x, g.constant("half", 0.5, "float32"))
+        x = g.node("Mul", "image/grey", x, bin_width)
+        return self._with_ones("image/ones", g.cast("image/state", x, self.dtype))
+
+    def _pixels_out(self, x: str) -> None:
+        """Grey levels (N, 12, H·W) to the lower edges of their bins, as an image."""
+        g, size = self.graph, self.config.image_size
+        bin_width = g.cast("image/bin_width", g.input("bin_width", "float32", ()), self.dtype)
+        x = g.node("Floor", "image/bin", g.node("Div", "image/bins", x, bin_width))
+        x = g.node("Mul", "image/grey", x, bin_width)
+        limits = (g.constant("black", 0, self.dtype), g.constant("white", 255, self.dtype))
+        x = g.cast("image/uint8", g.node("Clip", "image/clip", x, *limits), "uint8")
+        x = g.reshape("image/blocks", x, (0, 3, 2, 2, size // 2, size // 2))
+        x = g.node("Transpose", "image/unsqueeze", x, perm=[0, 4, 2, 5, 3, 1])
+        g.output(g.reshape("image/rows", x, (0, size, size, 3)), "image", "uint8", ("batch", size, size, 3))
+
+    def _latents_out(self, level: int, z: str) -> None:
+        shape = self.config.latent_shapes()[level]
+        z = self.graph.reshape(f"latents/{level}", z, (0, *shape))
+        self.graph.output(z, f"z{level}", self.dtype, ("batch", *shape))
+
+    def _latents_in(self) -> list[str]:
+        """Each level's ``z + alpha · direction``, (N, C, H·W); z and direction may be one for the whole batch."""
+        g, edited = self.graph, []
+        shapes = self.config.latent_shapes()
+        z = [g.input(f"z{i}", self.dtype, ("z_batch", *shape)) for i, shape in enumerate(shapes)]
+        directions = [g.input(f"direction{i}", self.dtype, ("direction_batch", *shape)) for i, shape in enumerate(shapes)]
+        alpha = g.input("alpha", self.dtype, ("batch", "alphas"))
+        alpha = g.node("Add", "edit/alpha", alpha, g.constant("edit/levels", np.zeros((1, len(shapes))), self.dtype))
+        alphas = g.nodes("Split", [f"edit/alpha{i}" for i in range(len(shapes))], alpha, axis=1, num_outputs=len(shapes))
+        for level, (channels, height, width) in enumerate(shapes):
+            name, rows = f"edit/level{level}", (0, channels, height * width)
+            strength = g.reshape(f"{name}/alpha", alphas[level], (0, 1, 1))
+            direction = g.reshape(f"{name}/direction", directions[level], rows)
+            change = g.node("Mul", f"{name}/change", strength, direction)
+            edited.append(g.node("Add", f"{name}/z", g.reshape(f"{name}/rows", z[level], rows), change))
+        return edited
+
+    def _with_ones(self, name: str, rows: str) -> str:
+        """Append a row of ones."""
+        g = self.graph
+        pads = g.constant("ones/pads", [0, 0, 0, 0, 1, 0], "int64")
+        return g.node("Pad", name, rows, pads, g.constant("ones/value", 1, self.dtype))
+
+    def _module(self, level: int, index: int) -> Step:
+        return self.model.levels[level][index]
+
+    def _size(self, level: int) -> int:
+        return self.config.image_size >> (level + 1)
+
+
+def _step(level: int, index: int) -> str:
+    return f"level{level}/step{index}"

@@ -1,0 +1,78 @@
+"""The parts of a graph that hold a convolutional net: couplings and split priors.
+
+A net is float32 whatever the state is. In an exact graph it sees the state rounded to whole units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .builder import GraphBuilder
+from .folding import Array32, Net
+
+# Outputs of a 3x3 convolution up to which ONNX Runtime's CPU kernels, which pad outputs to 16, lose to its transpose.
+TRANSPOSED_UP_TO = 12
+
+__all__ = ["Nets"]
+
+
+@dataclass(frozen=True)
+class Nets:
+    """Writes nets into a graph.
+
+    Args:
+        graph: receives the nodes.
+        dtype: the state's dtype, ``"float64"`` where the graph is exact, or ``"float32"``.
+    """
+
+    graph: GraphBuilder
+    dtype: str
+
+    def additive(self, name: str, net: Net, z1: str) -> str:
+        """An additive coupling's shift, (N, n, H·W)."""
+        return self._state(name, self._output(name, net, z1))
+
+    def affine(self, name: str, net: Net, z1: str) -> tuple[str, str]:
+        """An affine coupling's shift and scale, each (N, n, H·W)."""
+        h = self._state(name, self._output(name, net, z1))
+        shift, h = self.graph.nodes("Split", (f"{name}/shift", f"{name}/h"), h, axis=1, num_outputs=2)
+        return shift, self.graph.node("Sigmoid", f"{name}/scale", h)
+
+    def prior(self, name: str, weight: Array32, bias: Array32, z1: str, size: int) -> tuple[str, str]:
+        """A split's mean and standard deviation given z1, each (N, n, H·W)."""
+        g = self.graph
+        h = self._convolution(f"{name}/conv", self._image(name, z1, weight.shape[1], size, size), weight, bias)
+        h = self._state(name, g.reshape(f"{name}/rows", h, (0, len(weight), size * size)))
+        mean, logs = g.nodes("Split", (f"{name}/mean", f"{name}/logs"), h, axis=1, num_outputs=2)
+        return mean, g.node("Exp", f"{name}/std", logs)
+
+    def _image(self, name: str, z1: str, channels: int, height: int, width: int) -> str:
+        """[z1, 1] as a float32 image, in whole units where the state is float64."""
+        if self.dtype == "float64":
+            z1 = self.graph.cast(f"{name}/float32", self.graph.node("Round", f"{name}/grid", z1), "float32")
+        return self.graph.reshape(f"{name}/image", z1, (0, channels, height, width))
+
+    def _output(self, name: str, net: Net, z1: str) -> str:
+        """3x3, ReLU, 1x1, ReLU, 3x3 and its map, as float32 rows."""
+        g = self.graph
+        channels, height, width = net.map3.shape[1:]
+        h = self._image(name, z1, net.conv1.shape[1], height, width)
+        h = g.node("Relu", f"{name}/relu1", self._convolution(f"{name}/conv1", h, net.conv1, net.bias1))
+        h = g.node("Relu", f"{name}/relu2", self._convolution(f"{name}/conv2", h, net.conv2, net.bias2))
+        h = self._convolution(f"{name}/conv3", h, net.conv3)
+        h = g.node("Add", f"{name}/edge", h, g.weight(f"{name}/map3", net.map3, "float32"))
+        return g.reshape(f"{name}/rows", h, (0, channels, height * width))
+
+    def _state(self, name: str, rows: str) -> str:
+        """Float32 rows in the state's dtype."""
+        return rows if self.dtype == "float32" else self.graph.cast(f"{name}/{self.dtype}", rows, self.dtype)
+
+    def _convolution(self, name: str, x: str, weight: Array32, bias: Array32 | None = None) -> str:
+        g, padding = self.graph, [weight.shape[2] // 2] * 4
+        biases = [] if bias is None else [g.weight(f"{name}/bias", bias, "float32")]
+        if weight.shape[2] == 3 and len(weight) <= TRANSPOSED_UP_TO:
+            flipped = np.flip(weight.swapaxes(0, 1), (2, 3))
+            return g.node("ConvTranspose", name, x, g.weight(f"{name}/flipped", flipped, "float32"), *biases, pads=padding)
+        return g.node("Conv", name, x, g.weight(f"{name}/weight", weight, "float32"), *biases, pads=padding)

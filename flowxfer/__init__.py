@@ -1,0 +1,1 @@
+"""Expression transfer with Glow."""

@@ -1,0 +1,183 @@
+"""The bundle: the one thing that the workshop and the runtime agree on.
+
+A bundle is a folder with ``manifest.json``, ``encode.onnx``, ``decode.onnx`` and ``weights.bin``, which both graphs
+share as external data. Opening one checks every file against its SHA-256 and refuses whatever points out of the folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from flowxfer.errors import BundleError
+from flowxfer.external_data import external_locations
+from flowxfer.files import replacing
+
+LatentKind = Literal["eps", "raw"]
+Precision = Literal["fp32", "exact-fp32"]
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+ENCODE = "encode.onnx"
+DECODE = "decode.onnx"
+WEIGHTS = "weights.bin"
+
+__all__ = ["DECODE", "ENCODE", "FORMAT", "MANIFEST", "WEIGHTS", "Bundle", "LatentKind", "Manifest", "Precision", "sha256"]
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says of itself.
+
+    Args:
+        name: the model's name, such as ``synthetic-64``.
+        architecture: the fields of :class:`flowxfer.glow.GlowConfig`.
+        image_size: height and width of a face in pixels.
+        bits: bits a colour value had in training.
+        latent_shapes: (C, H, W) of each level's latents.
+        latents: whether they are ``"eps"`` or ``"raw"``.
+        precision: ``"fp32"``, or ``"exact-fp32"``: nets in float32 around a state in float64.
+        opset: the graphs' ONNX opset.
+        licence: under which the weights may be used.
+        origin: where the weights come from.
+        parity: the figures that the export measured against PyTorch.
+        files: SHA-256 of every other file of the bundle, by name.
+    """
+
+    name: str
+    architecture: dict[str, Any]
+    image_size: int
+    bits: int
+    latent_shapes: tuple[tuple[int, int, int], ...]
+    latents: LatentKind
+    precision: Precision
+    opset: int
+    licence: str
+    origin: str
+    parity: dict[str, float] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def latents_dtype(self) -> str:
+        """NumPy name of the latents' dtype."""
+        return "float64" if self.precision == "exact-fp32" else "float32"
+
+    @cached_property
+    def model_hash(self) -> str:
+        """Identity of the model: SHA-256 over the hashes of its files. Latents carry it."""
+        return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        """Write ``manifest.json`` into ``folder``, whole or not at all."""
+        with replacing(folder / MANIFEST) as temporary:
+            temporary.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read ``manifest.json`` from ``folder``.
+
+        Raises:
+            BundleError: it is missing, damaged, or of another format.
+        """
+        path = folder / MANIFEST
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise BundleError(f"expected a bundle with a {MANIFEST} in {folder}; `flowxfer export` makes one") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise BundleError(f"expected JSON in {path}: {error}") from error
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise BundleError(f"expected a manifest of format {FORMAT} in {path}; export the model again")
+        try:
+            manifest = cls(**{**values, "latent_shapes": tuple(map(tuple, values["latent_shapes"]))})
+            manifest._check()
+        except (TypeError, KeyError, ValueError) as error:
+            raise BundleError(f"expected the fields of a manifest in {path}: {error}") from error
+        return manifest
+
+    def _check(self) -> None:
+        types = {"name": str, "image_size": int, "bits": int, "opset": int, "licence": str, "origin": str}
+        for name, expected in types.items():
+            if type(getattr(self, name)) is not expected:
+                raise ValueError(f"{name} is not a {expected.__name__}")
+        for name in ("architecture", "parity", "files"):
+            if not isinstance(getattr(self, name), dict):
+                raise ValueError(f"{name} is not an object")
+        if self.latents not in ("eps", "raw") or self.precision not in ("fp32", "exact-fp32"):
+            raise ValueError(f"unknown latents {self.latents!r} or precision {self.precision!r}")
+        shapes = self.latent_shapes
+        if not shapes or not all(len(s) == 3 and all(type(n) is int and n > 0 for n in s) for s in shapes):
+            raise ValueError("latent_shapes are not (C, H, W) each")
+        if sum(c * h * w for c, h, w in shapes) != 3 * self.image_size**2:
+            raise ValueError("latent_shapes do not hold an image of image_size")
+        for name, digest in self.files.items():
+            if PurePosixPath(name).name != name or "\\" in name or name in ("", ".", ".."):
+                raise ValueError(f"the file name {name!r} leaves the bundle")
+            if not isinstance(digest, str):
+                raise ValueError(f"the hash of {name} is not text")
+        if missing := {ENCODE, DECODE, WEIGHTS} - set(self.files):
+            raise ValueError(f"files lacks {', '.join(sorted(missing))}")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle on disk; :meth:`open` makes one."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Open a bundle folder and verify every file.
+
+        Raises:
+            BundleError: the folder, a file or the manifest is missing or damaged, or something points out of the
+                folder; the message names the file.
+        """
+        folder = Path(path)
+        manifest = Manifest.read(folder)
+        for name, expected in manifest.files.items():
+            file = folder / name
+            if file.is_symlink() and file.resolve().parent != folder.resolve():
+                raise BundleError(f"expected {name} inside the bundle {folder}, but it links out of it")
+            if not file.is_file():
+                raise BundleError(f"expected the file {name} in the bundle {folder}, but it is missing")
+            if (actual := sha256(file)) != expected:
+                raise BundleError(
+                    f"{name} in {folder} is damaged: expected SHA-256 {expected}, got {actual}; fetch the bundle again"
+                )
+        for name in (ENCODE, DECODE):
+            _check_external_data(folder / name)
+        return cls(folder, manifest)
+
+    @property
+    def encode_graph(self) -> Path:
+        """The graph from images to latents."""
+        return self.path / ENCODE
+
+    @property
+    def decode_graph(self) -> Path:
+        """The graph from latents to images."""
+        return self.path / DECODE
+
+
+def _check_external_data(graph: Path) -> None:
+    try:
+        locations = external_locations(graph.read_bytes())
+    except ValueError as error:
+        raise BundleError(f"expected an ONNX graph in {graph}: {error}") from error
+    if strangers := sorted(locations - {WEIGHTS}):
+        raise BundleError(f"expected external data of {graph} in {WEIGHTS} only, got {', '.join(map(repr, strangers))}")

@@ -1,0 +1,7 @@
+"""Glow in PyTorch: layers, model, training, and importers for weights from elsewhere."""
+
+from flowxfer.glow.config import GlowConfig
+from flowxfer.glow.model import Glow
+from flowxfer.glow.weights import load, save
+
+__all__ = ["Glow", "GlowConfig", "load", "save"]
