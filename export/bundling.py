@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 
-from flowxfer.bundle import DECODE, ENCODE, MANIFEST, WEIGHTS, LatentKind, Manifest, Precision, sha256
+from flowxfer.bundle import COMBINE, DECODE, ENCODE, MANIFEST, WEIGHTS, LatentKind, Manifest, Precision, sha256
 from flowxfer.errors import InputError
 from flowxfer.glow.model import Glow
 
@@ -89,7 +89,8 @@ def _write_graphs(model: Glow, folder: Path, manifest: Manifest, storage: str) -
         )
         onnx.save(graphs.encode(), folder / ENCODE)
         onnx.save(graphs.decode(), folder / DECODE)
-    for name in (ENCODE, DECODE):
+        onnx.save(graphs.combine(), folder / COMBINE)
+    for name in (ENCODE, DECODE, COMBINE):
         onnx.checker.check_model(folder / name, full_check=True)
 
 

@@ -1,6 +1,6 @@
-"""The two ONNX graphs of a Glow, built node by node.
+"""The ONNX graphs of a Glow, built node by node.
 
-Both share the nets' weights. They differ in the 1x1 matrices, which the decode graph holds inverted, and in a sign:
+Encode and decode share the nets' weights. They differ in the 1x1 matrices, which the decode graph holds inverted, and in a sign:
 decode subtracts where encode adds.
 
 In ``exact-fp32`` the flow's state is float64 around float32 nets. A net sees the state rounded to a grid, so that both
@@ -9,6 +9,8 @@ what encode added decode takes away to some 1e-15.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from onnx import ModelProto
@@ -85,6 +87,23 @@ class GlowGraphs:
             x = self._inverse_of_first(level, x)
         self._pixels_out(x)
         return g.model("From latents, edited by z + alpha · direction, to images.")
+
+    def combine(self) -> ModelProto:
+        """Linear arithmetic on two batches of latents: ``z = a @ x + b @ y`` over the samples, level by level.
+
+        A mean, a difference and a mixture are each one such product; with this graph they never leave the device.
+        """
+        g = self._start("combine")
+        weights = {"x": g.input("a", self.dtype, ("batch", "x_batch")), "y": g.input("b", self.dtype, ("batch", "y_batch"))}
+        for level, shape in enumerate(self.config.latent_shapes()):
+            products = []
+            for name, weight in weights.items():
+                value = g.input(f"{name}{level}", self.dtype, (f"{name}_batch", *shape))
+                value = g.reshape(f"{name}{level}/samples", value, (0, math.prod(shape)))
+                products.append(g.node("MatMul", f"{name}{level}/product", weight, value))
+            total = g.node("Add", f"z{level}/sum", *products)
+            g.output(g.reshape(f"z{level}/levels", total, (0, *shape)), f"z{level}", self.dtype, ("batch", *shape))
+        return g.model("Linear arithmetic on latents.")
 
     def _start(self, name: str) -> GraphBuilder:
         self.graph = GraphBuilder(name, self.weights, self.storage)

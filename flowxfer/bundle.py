@@ -1,7 +1,8 @@
 """The bundle: the one thing that the workshop and the runtime agree on.
 
-A bundle is a folder with ``manifest.json``, ``encode.onnx``, ``decode.onnx`` and ``weights.bin``, which both graphs
-share as external data. Opening one checks every file against its SHA-256 and refuses whatever points out of the folder.
+A bundle is a folder with ``manifest.json``, ``encode.onnx``, ``decode.onnx``, ``weights.bin``, which both share as
+external data, and ``combine.onnx``, which does latent arithmetic where the latents lie. Opening one checks every file
+against its SHA-256 and refuses whatever points out of the folder.
 """
 
 from __future__ import annotations
@@ -26,9 +27,22 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 ENCODE = "encode.onnx"
 DECODE = "decode.onnx"
+COMBINE = "combine.onnx"
 WEIGHTS = "weights.bin"
 
-__all__ = ["DECODE", "ENCODE", "FORMAT", "MANIFEST", "WEIGHTS", "Bundle", "LatentKind", "Manifest", "Precision", "sha256"]
+__all__ = [
+    "COMBINE",
+    "DECODE",
+    "ENCODE",
+    "FORMAT",
+    "MANIFEST",
+    "WEIGHTS",
+    "Bundle",
+    "LatentKind",
+    "Manifest",
+    "Precision",
+    "sha256",
+]
 
 
 def sha256(path: Path) -> str:
@@ -128,7 +142,7 @@ class Manifest:
                 raise ValueError(f"the file name {name!r} leaves the bundle")
             if not isinstance(digest, str):
                 raise ValueError(f"the hash of {name} is not text")
-        if missing := {ENCODE, DECODE, WEIGHTS} - set(self.files):
+        if missing := {ENCODE, DECODE, COMBINE, WEIGHTS} - set(self.files):
             raise ValueError(f"files lacks {', '.join(sorted(missing))}")
 
 
@@ -159,19 +173,9 @@ class Bundle:
                 raise BundleError(
                     f"{name} in {folder} is damaged: expected SHA-256 {expected}, got {actual}; fetch the bundle again"
                 )
-        for name in (ENCODE, DECODE):
+        for name in (ENCODE, DECODE, COMBINE):
             _check_external_data(folder / name)
         return cls(folder, manifest)
-
-    @property
-    def encode_graph(self) -> Path:
-        """The graph from images to latents."""
-        return self.path / ENCODE
-
-    @property
-    def decode_graph(self) -> Path:
-        """The graph from latents to images."""
-        return self.path / DECODE
 
 
 def _check_external_data(graph: Path) -> None:

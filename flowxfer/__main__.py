@@ -1,0 +1,5 @@
+"""``python -m flowxfer`` is ``flowxfer``."""
+
+from flowxfer.cli import main
+
+main()

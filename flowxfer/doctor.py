@@ -1,0 +1,163 @@
+"""What this installation has, what it lacks, and what to do about it: the report of ``flowxfer doctor``."""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib
+import os
+import platform
+import sysconfig
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from flowxfer.bundle import Bundle
+from flowxfer.errors import FlowxferError
+from flowxfer.hub import DEFAULT, cache_folder, list_models, resolve
+
+__all__ = ["Line", "Report", "examine"]
+
+Level = Literal["ok", "warning", "problem"]
+
+_PACKAGES = ("flowxfer", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "torch", "onnx", "tensorrt")
+_CUDA = ("cudart", "cublas", "cudnn")
+_TENSORRT = "nvinfer"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finding: what it is about, how grave it is, and a sentence."""
+
+    about: str
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings."""
+
+    lines: tuple[Line, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is no problem; warnings do not count."""
+        return all(line.level != "problem" for line in self.lines)
+
+
+def examine(providers: Sequence[str] | None = None) -> Report:
+    """Examine this installation. Nothing is downloaded and nothing is changed.
+
+    Args:
+        providers: execution providers to ask for; by default those that a Transferer would choose itself.
+    """
+    parts = (_versions(), _runtimes(), _model(providers), _libraries(), _memory(), _cache())
+    return Report(tuple(line for part in parts for line in part))
+
+
+def _versions() -> Iterator[Line]:
+    yield Line("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+    for package in _PACKAGES:
+        if version := _version(package):
+            yield Line(package, "ok", version)
+        elif package in ("flowxfer", "numpy", "pillow"):
+            yield Line(package, "warning", "not installed as a package; `pip install -e .` in a checkout does that")
+
+
+def _runtimes() -> Iterator[Line]:
+    installed = [package for package in ("onnxruntime", "onnxruntime-gpu") if _version(package)]
+    if len(installed) == 2:
+        yield Line(
+            "runtime",
+            "problem",
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files; pip uninstall both,"
+            " then install one: 'flowxfer[cpu]' or 'flowxfer[gpu]'",
+        )
+    try:
+        onnxruntime = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        way_out = "pip install 'flowxfer[cpu]', or 'flowxfer[gpu]' with an NVIDIA GPU, brings it"
+        yield Line("runtime", "problem", f"onnxruntime cannot be imported ({error}); {way_out}")
+        return
+    yield Line("providers", "ok", f"in this wheel: {', '.join(onnxruntime.get_available_providers())}")
+
+
+def _model(providers: Sequence[str] | None) -> Iterator[Line]:
+    """Verify the default bundle and run it, for a provider that is listed may still not start."""
+    if list_models().get(DEFAULT) not in ("bundled", "cached"):
+        yield Line(DEFAULT, "problem", "the default model is not in this installation; install flowxfer again")
+        return
+    try:
+        bundle = Bundle.open(resolve(DEFAULT))
+        yield Line(DEFAULT, "ok", f"verified, {len(bundle.manifest.files)} files at {bundle.path}")
+        active = _active(providers)
+    except FlowxferError as error:
+        yield Line(DEFAULT, "problem", str(error))
+        return
+    except ImportError:
+        return  # that onnxruntime is missing has been said
+    asked = ", ".join(providers) if providers else "the best there is"
+    yield Line("providers", "ok", f"asked for: {asked}; really active: {', '.join(active)}")
+
+
+def _active(providers: Sequence[str] | None) -> tuple[str, ...]:
+    from flowxfer.transferer import Transferer
+
+    return Transferer(DEFAULT, providers=providers).providers
+
+
+def _libraries() -> Iterator[Line]:
+    """Look for NVIDIA's libraries where the loader looks and where pip puts them; none is needed on a CPU."""
+    found = {name: _library(name) for name in _CUDA}
+    missing = ", ".join(f"lib{name}" for name, place in found.items() if place is None)
+    places = ", ".join(place for place in found.values() if place)
+    if not missing:
+        yield Line("cuda", "ok", places)
+    elif _version("onnxruntime-gpu"):
+        way_out = "pip install 'flowxfer[gpu]' brings them"
+        yield Line("cuda", "warning", f"{missing} not found, so CUDA cannot start; {way_out}")
+    else:
+        yield Line("cuda", "ok", f"{missing} not found; not needed on a CPU")
+    tensorrt = _library(_TENSORRT)
+    yield Line("tensorrt", "ok", tensorrt or "libnvinfer not found; only the TensorRT provider needs it")
+
+
+def _library(name: str) -> str | None:
+    if in_loader := ctypes.util.find_library(name):
+        return in_loader
+    packages = Path(sysconfig.get_path("purelib"))
+    patterns = (f"nvidia/*/lib/lib{name}.so.*", f"nvidia/*/bin/{name}64*.dll", f"tensorrt*_libs/lib{name}.so.*")
+    return next((str(match) for pattern in patterns for match in sorted(packages.glob(pattern))), None)
+
+
+def _memory() -> Iterator[Line]:
+    cores = os.cpu_count()
+    try:
+        page = os.sysconf("SC_PAGE_SIZE")
+        total, free = page * os.sysconf("SC_PHYS_PAGES"), page * os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # sysconf is POSIX's; SC_AVPHYS_PAGES is Linux's
+        yield Line("machine", "ok", f"{cores} cores")
+        return
+    level: Level = "ok" if free > 1 << 30 else "warning"
+    yield Line("machine", level, f"{cores} cores, {free / 2**30:.1f} of {total / 2**30:.1f} GiB memory free")
+
+
+def _cache() -> Iterator[Line]:
+    folder = cache_folder()
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        text = f"{folder} cannot be written; set FLOWXFER_CACHE to a folder that can"
+        yield Line("cache", "warning", text)
+        return
+    used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
+    offline = ", FLOWXFER_OFFLINE is set" if os.environ.get("FLOWXFER_OFFLINE", "0") not in ("", "0") else ""
+    yield Line("cache", "ok", f"{folder}, {used / 2**20:.1f} MiB{offline}")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,216 @@
+"""ONNX Runtime sessions of one bundle: batches, and latents that stay on the device."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from flowxfer.bundle import COMBINE, DECODE, ENCODE, Bundle
+from flowxfer.errors import InputError
+from flowxfer.providers import CPU, activate, choose, runtime
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, OrtValue
+
+Images = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.floating[Any]]
+Result = TypeVar("Result")
+
+DEFAULT_BATCH_SIZE = {"cpu": 8, "cuda": 32}
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Chunk", "Session"]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Latents of one batch on the device: a value per level, whose first ``count`` samples are real."""
+
+    values: tuple[OrtValue, ...]
+    count: int
+
+    @property
+    def rows(self) -> int:
+        """Samples, with the padding."""
+        return int(self.values[0].shape()[0])
+
+    def levels(self) -> list[Array]:
+        """The real samples of each level, copied to the host."""
+        return [value.numpy()[: self.count] for value in self.values]
+
+
+class Session:
+    """Runs a bundle's graphs; safe to call from several threads.
+
+    On a GPU batches are padded to powers of two, so that a provider that prepares for a shape meets few of them. A
+    batch that does not fit the memory is halved, for good.
+
+    Args:
+        bundle: a verified bundle.
+        providers: execution providers in order of preference, or None to choose.
+        batch_size: largest batch, or None for the device's default.
+        threads: threads of the CPU provider, or None for ONNX Runtime's choice.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        providers: Sequence[str] | None = None,
+        batch_size: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        for name, value in (("batch_size", batch_size), ("threads", threads)):
+            if value is not None and value < 1:
+                raise InputError(f"expected {name} of at least 1, got {value}")
+        wanted = choose(providers)
+        self._encode, self._decode, self._combine = (
+            activate(bundle.path / graph, wanted, explicit=providers is not None, threads=threads)
+            for graph in (ENCODE, DECODE, COMBINE)
+        )
+        self.providers: tuple[str, ...] = tuple(self._encode.get_providers())
+        self.device = "cpu" if self.providers[0] == CPU else "cuda"
+        self.batch_size = batch_size or DEFAULT_BATCH_SIZE[self.device]
+        self._lock = threading.Lock()
+        self._names = [f"z{level}" for level in range(len(bundle.manifest.latent_shapes))]
+        self._dtype = np.dtype(bundle.manifest.latents_dtype)
+
+    def encode(self, images: Images, bin_width: int) -> list[Chunk]:
+        """Map images (N, S, S, 3) to latents on the device."""
+
+        def run(part: slice) -> Chunk:
+            count = part.stop - part.start
+            batch = _padded(images[part], self._bucket(count))
+            feed = {"image": batch, "bin_width": np.array(bin_width, np.float32)}
+            return Chunk(tuple(_run(self._encode, feed, self._names, self.device)), count)
+
+        return list(self._batches(len(images), run))
+
+    def decode(self, z: Sequence[Chunk], direction: Sequence[Chunk], alpha: Array, bin_width: int) -> Iterator[Images]:
+        """Map ``z + alpha · direction`` to images, a batch at a time.
+
+        Args:
+            z: latents of one sample or of N.
+            direction: latents of one sample or of N.
+            alpha: strengths, shape (N, 1) or (N, levels).
+            bin_width: grey levels per bin of the result.
+        """
+
+        def run(part: slice) -> Images:
+            count = part.stop - part.start
+            bucket = self._bucket(count)
+            feed: dict[str, Any] = dict(zip(self._names, self._rows(z, part, bucket), strict=True))
+            directions = [name.replace("z", "direction") for name in self._names]
+            feed |= zip(directions, self._rows(direction, part, bucket), strict=True)
+            feed |= {"alpha": _padded(alpha[part].astype(self._dtype), bucket), "bin_width": np.array(bin_width, np.float32)}
+            images: Images = _run(self._decode, feed, ["image"], "cpu")[0].numpy()[:count]
+            return images
+
+        return self._batches(len(alpha), run)
+
+    def upload(self, levels: Sequence[Array]) -> list[Chunk]:
+        """Latents of the host on the device."""
+        value = runtime().OrtValue.ortvalue_from_numpy
+        count = len(levels[0])
+        parts = [slice(start, min(start + self.batch_size, count)) for start in range(0, count, self.batch_size)]
+        return [
+            Chunk(
+                tuple(value(np.ascontiguousarray(z[part], self._dtype), self.device, 0) for z in levels),
+                part.stop - part.start,
+            )
+            for part in parts
+        ]
+
+    def linear(self, weights: Array, chunks: Sequence[Chunk]) -> Chunk:
+        """Linear combinations of samples, on the device.
+
+        Args:
+            weights: shape (M, N); the result's sample i is the sum over j of ``weights[i, j]`` times sample j.
+            chunks: N samples.
+        """
+        total: tuple[OrtValue, ...] | None = None
+        start = 0
+        for chunk in chunks:
+            part = np.zeros((len(weights), chunk.rows), self._dtype)
+            part[:, : chunk.count] = weights[:, start : start + chunk.count]
+            start += chunk.count
+            if total is None:
+                total = self._sum(chunk.values, part, chunk.values, np.zeros_like(part))
+            else:
+                total = self._sum(total, np.eye(len(weights), dtype=self._dtype), chunk.values, part)
+        assert total is not None
+        return Chunk(total, len(weights))
+
+    def _sum(self, x: Sequence[OrtValue], a: Array, y: Sequence[OrtValue], b: Array) -> tuple[OrtValue, ...]:
+        feed: dict[str, Any] = {"a": a, "b": b}
+        feed |= {f"x{level}": value for level, value in enumerate(x)}
+        feed |= {f"y{level}": value for level, value in enumerate(y)}
+        return tuple(_run(self._combine, feed, self._names, self.device))
+
+    def _rows(self, chunks: Sequence[Chunk], part: slice, bucket: int) -> tuple[OrtValue, ...]:
+        """Samples ``part``, padded to the bucket; all of them where there is only one."""
+        count = sum(chunk.count for chunk in chunks)
+        if count == 1 and chunks[0].rows == 1:
+            return chunks[0].values
+        start = 0
+        for chunk in chunks:
+            if start == part.start and chunk.rows == bucket and chunk.count == part.stop - part.start:
+                return chunk.values
+            start += chunk.count
+        weights = np.zeros((bucket, count))
+        weights[np.arange(part.stop - part.start), np.arange(part.start, part.stop)] = 1
+        return self.linear(weights, chunks).values
+
+    def _bucket(self, count: int) -> int:
+        return count if self.device == "cpu" else min(1 << (count - 1).bit_length(), max(self.batch_size, count))
+
+    def _batches(self, count: int, run: Callable[[slice], Result]) -> Iterator[Result]:
+        start = 0
+        while start < count:
+            size = min(self.batch_size, count - start)
+            try:
+                result = run(slice(start, start + size))
+            except Exception as error:  # ONNX Runtime's errors have no common base
+                if size == 1 or not _out_of_memory(error):
+                    raise
+                with self._lock:
+                    self.batch_size = min(self.batch_size, size // 2)
+                log.warning("a batch of %d does not fit the memory; going on with %d", size, self.batch_size)
+                continue
+            start += size
+            yield result
+
+
+def _run(
+    session: InferenceSession, feed: Mapping[str, Any], outputs: Sequence[str], device: str
+) -> Sequence[OrtValue]:
+    binding = session.io_binding()
+    for name, value in feed.items():
+        if isinstance(value, np.ndarray):
+            binding.bind_cpu_input(name, np.ascontiguousarray(value))
+        else:
+            binding.bind_ortvalue_input(name, value)
+    for name in outputs:
+        binding.bind_output(name, device)
+    session.run_with_iobinding(binding)
+    values: Sequence[OrtValue] = binding.get_outputs()
+    return values
+
+
+def _padded(batch: npt.NDArray[Any], bucket: int) -> npt.NDArray[Any]:
+    """The batch with its last sample repeated up to the bucket."""
+    return batch if len(batch) == bucket else np.concatenate([batch, np.repeat(batch[-1:], bucket - len(batch), 0)])
+
+
+def _out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(
+        sign in text for sign in ("out of memory", "failed to allocate memory", "bad_alloc", "bad allocation")
+    )

@@ -1,0 +1,238 @@
+"""The one object that most people need: faces in, faces with another's expression out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from flowxfer import hub
+from flowxfer.bundle import Bundle, Manifest
+from flowxfer.errors import InputError
+from flowxfer.images import Pixels, Sources, load_faces
+from flowxfer.latents import Alpha, Array, Latents, alpha_per_level
+from flowxfer.session import Chunk, Session
+
+Faces: TypeAlias = "Sources | Latents"
+
+PAPER_ALPHAS = tuple(round(0.30 + 0.02 * step, 2) for step in range(11))
+
+__all__ = ["PAPER_ALPHAS", "Faces", "Transferer"]
+
+
+class Transferer:
+    """Transfers facial expressions between faces, with one model.
+
+    The equation is that of Valenzuela et al., "Expression transfer using flow-based generative models" (CVPRW 2021):
+    ``z = z_target + alpha · (z_expression − mean(z_neutral))``. Wherever faces are taken, they may be paths, PIL images
+    or uint8 arrays of the model's size, one or many, or :class:`Latents` that were encoded before. Results are uint8
+    arrays (N, S, S, 3). Safe to call from several threads.
+
+    Args:
+        model: a model's name, as ``flowxfer models`` lists them, or a bundle's folder.
+        providers: ONNX Runtime execution providers in order of preference, such as ``["cuda"]``; None chooses.
+        batch_size: largest batch; None takes 8 on a CPU, 32 on a GPU.
+        threads: threads of the CPU provider; None leaves it to ONNX Runtime.
+
+    Raises:
+        BundleError: the model's files are missing or damaged.
+        DownloadError: the model has to be downloaded and cannot be.
+        ProviderError: a provider that was asked for cannot be had.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = hub.DEFAULT,
+        *,
+        providers: Sequence[str] | None = None,
+        batch_size: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._bundle = Bundle.open(hub.resolve(model))
+        self._session = Session(self._bundle, providers=providers, batch_size=batch_size, threads=threads)
+        self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model's bundle says of itself."""
+        return self._bundle.manifest
+
+    @property
+    def size(self) -> int:
+        """Height and width of a face in pixels."""
+        return self.manifest.image_size
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The execution providers that are really active, in order."""
+        return self._session.providers
+
+    def encode(self, faces: Sources, *, quantize: bool = False) -> Latents:
+        """Map aligned faces to latents, which stay on the device until they are asked for.
+
+        Args:
+            faces: one or many faces of the model's size.
+            quantize: floor colours to the model's bits first, as OpenAI's code does, and keep all 8 otherwise.
+
+        Raises:
+            ShapeError: a face is not size x size.
+            ImageError: a picture cannot be read.
+        """
+        images = load_faces(faces, self.size)
+        return Latents.on_device(self._session.encode(images, self._bin_width(quantize)), self.manifest.model_hash)
+
+    def decode(self, latents: Latents, *, quantize: bool = False) -> Pixels:
+        """Map latents back to faces; ``decode(encode(x))`` is x, in every pixel.
+
+        Raises:
+            LatentsError: the latents are another model's.
+        """
+        chunks = self._chunks(latents)
+        return self._decoded(chunks, self._nowhere, np.zeros((len(latents), 1)), quantize=quantize)
+
+    def mean(self, faces: Faces) -> Latents:
+        """The mean of one person's latents, as latents of one: the neutral, expressionless face of the paper."""
+        chunks = self._chunks(faces)
+        count = _count(chunks)
+        mean = self._session.linear(np.full((1, count), 1 / count), chunks)
+        return Latents.on_device([mean], self.manifest.model_hash)
+
+    def direction(self, expression: Faces, neutral: Faces) -> Latents:
+        """The expression vector ``z_expression − mean(z_neutral)``, one for each expression."""
+        expressions, neutrals = self._chunks(expression), self._chunks(neutral)
+        count, others = _count(expressions), _count(neutrals)
+        weights = np.hstack([np.eye(count), np.full((count, others), -1 / others)])
+        difference = self._session.linear(weights, [*expressions, *neutrals])
+        return Latents.on_device([difference], self.manifest.model_hash)
+
+    def transfer(self, target: Faces, expression: Faces, neutral: Faces, alpha: Alpha = 0.4) -> Pixels:
+        """Give targets an expression that somebody else performs.
+
+        Args:
+            target: N faces that receive.
+            expression: one face that performs, or N, one for each target.
+            neutral: the performer without expression; several faces are averaged in latent space.
+            alpha: strength: 0 gives the target back, pixel by pixel; 1 transfers in full; the paper uses .3 to .5. One
+                number, or one for each level, finest first.
+
+        Returns:
+            uint8, shape (N, S, S, 3).
+
+        Raises:
+            InputError: alpha is no finite number, or there are neither one nor N expressions.
+        """
+        targets = self._chunks(target)
+        directions = self._chunks(self.direction(expression, neutral))
+        strength = alpha_per_level(alpha, len(self.manifest.latent_shapes))
+        return self._decoded(targets, directions, np.repeat(strength, _count(targets), 0))
+
+    def sweep(
+        self, target: Faces, expression: Faces, neutral: Faces, alphas: Sequence[Alpha] = PAPER_ALPHAS
+    ) -> Pixels:
+        """:meth:`transfer` of one expression to one target at several strengths.
+
+        Only the strengths differ, so one target and one expression go to the device.
+
+        Returns:
+            uint8, shape (len(alphas), S, S, 3).
+        """
+        targets, directions = self._chunks(target), self._chunks(self.direction(expression, neutral))
+        if _count(targets) != 1 or _count(directions) != 1:
+            raise InputError(
+                f"expected one target and one expression, got {_count(targets)} and {_count(directions)}; "
+                "transfer() takes many"
+            )
+        if not len(alphas):
+            raise InputError("expected at least one alpha, got none")
+        levels = len(self.manifest.latent_shapes)
+        strengths = [np.broadcast_to(alpha_per_level(alpha, levels), (1, levels)) for alpha in alphas]
+        return self._decoded(targets, directions, np.concatenate(strengths))
+
+    def frames(
+        self, frames: Iterable[Sources], expression: Faces, neutral: Faces, alpha: Alpha = 0.4
+    ) -> Iterator[Pixels]:
+        """:meth:`transfer` for a stream of faces, in batches and in order.
+
+        Args:
+            frames: faces, one at a time, such as a film's; it may be endless.
+            expression: one face that performs.
+            neutral: the performer without expression.
+            alpha: strength.
+
+        Yields:
+            One uint8 array (S, S, 3) for each frame.
+        """
+        direction = self.direction(expression, neutral)
+        if len(direction) != 1:
+            raise InputError(f"expected one expression for all frames, got {len(direction)}")
+        strength = alpha_per_level(alpha, len(self.manifest.latent_shapes))
+        iterator = iter(frames)
+        while batch := list(itertools.islice(iterator, self._session.batch_size)):
+            targets = self._chunks(batch)
+            yield from self._decoded(targets, self._chunks(direction), np.repeat(strength, _count(targets), 0))
+
+    def mix(self, first: Faces, second: Faces, alpha: Alpha = 0.5) -> Pixels:
+        """Interpolate in latent space: alpha 0 is the first face, 1 the second.
+
+        Args:
+            first: N faces.
+            second: as many faces.
+            alpha: how far to go, one number or one for each level.
+
+        Returns:
+            uint8, shape (N, S, S, 3).
+        """
+        a, b = self._chunks(first), self._chunks(second)
+        count = _count(a)
+        if _count(b) != count:
+            raise InputError(f"expected as many second faces as first ones, got {count} and {_count(b)}")
+        direction = self._session.linear(np.hstack([-np.eye(count), np.eye(count)]), [*a, *b])
+        strength = alpha_per_level(alpha, len(self.manifest.latent_shapes))
+        return self._decoded(a, [direction], np.repeat(strength, count, 0))
+
+    def sample(self, n: int = 1, *, temperature: float = 0.7, seed: int | None = None) -> Pixels:
+        """Draw faces from the model.
+
+        Args:
+            n: number of faces.
+            temperature: factor on the standard normal eps; lower is safer and plainer.
+            seed: for the same faces again.
+
+        Returns:
+            uint8, shape (N, S, S, 3).
+
+        Raises:
+            InputError: the model's latents are raw, so that their distribution is not known to the bundle.
+        """
+        if self.manifest.latents != "eps":
+            raise InputError(
+                f"expected a model with eps latents to sample from, but {self.manifest.name} has raw ones; "
+                "export it again with latents='eps'"
+            )
+        if n < 1:
+            raise InputError(f"expected to sample at least 1 face, got {n}")
+        rng = np.random.default_rng(seed)
+        levels = [temperature * rng.standard_normal((n, *shape)) for shape in self.manifest.latent_shapes]
+        return self.decode(Latents(levels, self.manifest.model_hash))
+
+    def _chunks(self, faces: Faces) -> list[Chunk]:
+        latents = faces if isinstance(faces, Latents) else self.encode(faces)
+        latents.check_model(self.manifest.model_hash)
+        return latents.chunks(self._session.upload)
+
+    def _decoded(
+        self, z: Sequence[Chunk], direction: Sequence[Chunk], alpha: Array, *, quantize: bool = False
+    ) -> Pixels:
+        if _count(direction) not in (1, len(alpha)):
+            raise InputError(f"expected one expression, or one for each of {len(alpha)} targets, got {_count(direction)}")
+        return np.concatenate(list(self._session.decode(z, direction, alpha, self._bin_width(quantize))))
+
+    def _bin_width(self, quantize: bool) -> int:
+        return int(2 ** (8 - self.manifest.bits)) if quantize else 1
+
+
+def _count(chunks: Sequence[Chunk]) -> int:
+    return sum(chunk.count for chunk in chunks)
