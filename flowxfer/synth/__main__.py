@@ -1,0 +1,110 @@
+"""Commands: ``python -m flowxfer.synth dataset | evaluation | demo | film | distribution | sheet``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowxfer.errors import FlowxferError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flowxfer.synth", description="Make synthetic people.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    dataset = commands.add_parser("dataset", help="the paired training set")
+    dataset.add_argument("--people", type=int, default=7200, help="in all (default %(default)s)")
+    dataset.add_argument("--people-per-group", type=int, default=4, help="who share expressions (default %(default)s)")
+    dataset.add_argument("--expressions", type=int, default=6, help="per group (default %(default)s)")
+    dataset.add_argument("--seed", type=int, default=0)
+    dataset.add_argument("--shard", type=int, default=200, help="groups per file (default %(default)s)")
+    evaluation = commands.add_parser("evaluation", help="held-out people with every named expression")
+    evaluation.add_argument("--people", type=int, default=48, help="(default %(default)s)")
+    for command in (dataset, evaluation):
+        command.add_argument("--size", type=int, default=64, help="pixels (default %(default)s)")
+        command.add_argument("--jitter", type=float, default=1.0, help="of camera and light (default %(default)s)")
+        command.add_argument("-o", "--output", type=Path, required=True, help="a .npy; an .npz is written beside it")
+    demo = commands.add_parser("demo", help="the bundled demo people and their true answers")
+    demo.add_argument("-o", "--output", type=Path, default=Path("data/faces"), help="(default %(default)s)")
+    sheet = commands.add_parser("sheet", help="a contact sheet: people down, expressions across")
+    sheet.add_argument("--people", type=int, default=6, help="(default %(default)s)")
+    sheet.add_argument("--start", type=int, default=0, help="first seed (default %(default)s)")
+    sheet.add_argument("--size", type=int, default=128, help="pixels of a picture (default %(default)s)")
+    sheet.add_argument("-o", "--output", type=Path, required=True, help="a picture file")
+    film = commands.add_parser("film", help="four seconds of film with sound")
+    film.add_argument("-o", "--output", type=Path, default=Path("data/film/person.mp4"), help="(default %(default)s)")
+    distribution = commands.add_parser("distribution", help="count people by their attributes, as Markdown")
+    distribution.add_argument("--people", type=int, default=1000, help="(default %(default)s)")
+    distribution.add_argument("--start", type=int, default=1_000_000, help="first seed (default %(default)s)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors of flowxfer become one line on stderr and status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        globals()["_" + options.command](options)
+    except FlowxferError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _report(done: int, total: int, rate: float) -> None:
+    end = "\n" if done == total else "\r"
+    print(f"{done}/{total} pictures, {rate:.0f} a second", end=end, flush=True)
+
+
+def _dataset(options: argparse.Namespace) -> None:
+    from .dataset import write_training
+
+    write_training(
+        options.output,
+        groups=options.people // options.people_per_group,
+        people=options.people_per_group,
+        expressions=options.expressions,
+        size=options.size,
+        seed=options.seed,
+        jitter=options.jitter,
+        shard=options.shard,
+        progress=_report,
+    )
+
+
+def _evaluation(options: argparse.Namespace) -> None:
+    from .dataset import write_evaluation
+
+    write_evaluation(options.output, people=options.people, size=options.size, jitter=options.jitter, progress=_report)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from .demo import write_demo
+
+    write_demo(options.output, progress=_report)
+
+
+def _sheet(options: argparse.Namespace) -> None:
+    from PIL import Image
+
+    from .sheet import contact_sheet
+
+    pictures = contact_sheet(range(options.start, options.start + options.people), size=options.size)
+    Image.fromarray(pictures).save(options.output)
+
+
+def _film(options: argparse.Namespace) -> None:
+    from .film import write_film
+
+    write_film(options.output, progress=_report)
+
+
+def _distribution(options: argparse.Namespace) -> None:
+    from .distribution import count_people, markdown_table
+    from .people import Person
+
+    print(markdown_table(count_people(Person.sample(options.start + i) for i in range(options.people))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

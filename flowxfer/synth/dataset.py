@@ -1,0 +1,211 @@
+"""Picture sets on disk: paired groups for training, people x named expressions for evaluation.
+
+A set is a uint8 ``.npy`` that can be memory-mapped, with an ``.npz`` of the same name beside it that holds the true
+parameters. People's seeds are split once and for all, so that nobody is in two sets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from flowxfer.errors import InputError
+from flowxfer.files import replacing
+
+from .expressions import NAMED, NEUTRAL, expression, sample_training
+from .people import Person
+from .renderer import Sitter, render
+from .scene import Background, Camera, Light
+
+__all__ = [
+    "DEMO_SEEDS",
+    "EVALUATION_SEEDS",
+    "EVALUATION_STRENGTHS",
+    "TRAINING_START",
+    "Shoot",
+    "training_shards",
+    "write_evaluation",
+    "write_training",
+]
+
+# Who may be in which set.
+DEMO_SEEDS = range(0, 100_000)
+EVALUATION_SEEDS = range(100_000, 1_000_000)
+TRAINING_START = 1_000_000  # the training set of seed s starts at (1 + s) times this
+
+EVALUATION_STRENGTHS = (0.5, 0.7, 1.0)
+
+Progress = Callable[[int, int, float], None]  # pictures done, pictures in all, pictures per second
+
+
+class Shoot(NamedTuple):
+    """A sitter with the camera, light and background that all his pictures share."""
+
+    sitter: Sitter
+    camera: Camera
+    light: Light
+    background: Background
+
+    @classmethod
+    def sample(cls, seed: int, *, jitter: float = 1.0) -> Shoot:
+        """Draw the person of a seed and where he is photographed; ``jitter`` scales how much that varies."""
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
+        scene = (
+            Camera.sample(rng, jitter=jitter),
+            Light.sample(rng, jitter=jitter),
+            Background.sample(rng, jitter=jitter),
+        )
+        return cls(Sitter.of(Person.sample(seed)), *scene)
+
+    def picture(self, expression: np.ndarray = NEUTRAL, *, size: int = 64) -> np.ndarray:
+        """Take one picture, (size, size, 3) uint8."""
+        return render(self.sitter, expression, self.camera, light=self.light, background=self.background, size=size)
+
+
+def training_shards(path: Path, groups: int, shard: int) -> list[tuple[Path, range]]:
+    """List the files that hold a training set with the groups in each: ``path`` alone, or numbered names beside it."""
+    if groups <= shard:
+        return [(path, range(groups))]
+    starts = range(0, groups, shard)
+    return [
+        (path.with_name(f"{path.stem}_{i:03d}{path.suffix}"), range(start, min(start + shard, groups)))
+        for i, start in enumerate(starts)
+    ]
+
+
+def write_training(
+    path: Path,
+    *,
+    groups: int,
+    people: int = 4,
+    expressions: int = 6,
+    size: int = 64,
+    seed: int = 0,
+    jitter: float = 1.0,
+    shard: int = 200,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Render the paired training set; shards that exist already are kept, so that a stopped run goes on.
+
+    In a group, ``people`` people share ``expressions`` expressions. ``pictures[g, i]`` are person i's neutral face and
+    then, for every expression, the face at full strength and at a strength in [0.3, 0.85] that the group shares. His
+    camera, light and background are the same in all of them and differ from the others'.
+
+    Args:
+        path: a ``.npy``; shape (groups, people, 1 + 2 expressions, size, size, 3), uint8. The ``.npz`` beside it has
+            ``strengths`` (g, e), ``expressions`` (g, e, 52), ``seeds`` (g, people) and one array per attribute.
+        groups: how many.
+        people: in a group.
+        expressions: that a group shares.
+        size: pixels of a side.
+        seed: of the set; another one gives other people and other expressions.
+        jitter: how much camera, light and background vary; 0 not at all.
+        shard: groups per file.
+        progress: is told of every person.
+
+    Raises:
+        InputError: a path that does not end in ``.npy``, or nothing to render.
+    """
+    if path.suffix != ".npy" or min(groups, people, expressions, shard) < 1:
+        raise InputError(f"expected a .npy and at least one group, got {path.name!r} and {groups} groups of {people} "
+                         f"people with {expressions} expressions")  # fmt: skip
+    files = []
+    for file, numbers in training_shards(path, groups, shard):
+        files.append(file)
+        if file.exists() and file.with_suffix(".npz").exists():
+            continue
+        plans = [_plan_group(seed, g, people, expressions) for g in numbers]
+        shape = (len(plans), people, 1 + 2 * expressions, size, size, 3)
+        shots = ((Shoot.sample(s, jitter=jitter), _levels(plan)) for plan in plans for s in plan["seeds"])
+        attributes = _write_pictures(file, shape, shots, progress)
+        arrays = {key: np.stack([plan[key] for plan in plans]) for key in plans[0]}
+        _write_truth(file, arrays, {k: v.reshape(len(plans), people, *v.shape[1:]) for k, v in attributes.items()})
+    return files
+
+
+def write_evaluation(
+    path: Path, *, people: int = 48, size: int = 64, jitter: float = 1.0, progress: Progress | None = None
+) -> Path:
+    """Render people that training never sees with every named expression at `EVALUATION_STRENGTHS`.
+
+    Args:
+        path: a ``.npy``; shape (people, 1 + 3 names, size, size, 3), uint8: the neutral face, then for every name of
+            `NAMED` one face per strength. The ``.npz`` beside it has ``names``, ``strengths``, ``seeds`` and the
+            attributes.
+        people: how many.
+        size: pixels of a side.
+        jitter: how much camera, light and background vary; 0 not at all.
+        progress: is told of every person.
+
+    Raises:
+        InputError: a path that does not end in ``.npy``, or more people than `EVALUATION_SEEDS` has.
+    """
+    if path.suffix != ".npy" or not 1 <= people <= len(EVALUATION_SEEDS):
+        raise InputError(f"expected a .npy and 1 to {len(EVALUATION_SEEDS)} people, got {path.name!r} and {people}")
+    vectors = [NEUTRAL] + [expression(name, strength=s) for name in NAMED for s in EVALUATION_STRENGTHS]
+    seeds = np.array(EVALUATION_SEEDS[:people])
+    shots = ((Shoot.sample(int(seed), jitter=jitter), vectors) for seed in seeds)
+    attributes = _write_pictures(path, (people, len(vectors), size, size, 3), shots, progress)
+    truth = {"seeds": seeds, "names": np.array(list(NAMED)), "strengths": np.array(EVALUATION_STRENGTHS)}
+    _write_truth(path, truth, attributes)
+    return path
+
+
+def _plan_group(seed: int, group: int, people: int, count: int) -> dict[str, np.ndarray]:
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, group, 3])))
+    first = TRAINING_START * (1 + seed) + group * people
+    return {
+        "seeds": np.arange(first, first + people),
+        "expressions": np.stack([sample_training(rng) for _ in range(count)]).astype(np.float32),
+        "strengths": rng.uniform(0.3, 0.85, count).astype(np.float32),
+    }
+
+
+def _levels(plan: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """List the expressions of one person's pictures, in order."""
+    pairs = zip(plan["expressions"].astype(np.float64), plan["strengths"].astype(np.float64), strict=True)
+    return [NEUTRAL] + [vector for full, strength in pairs for vector in (full, strength * full)]
+
+
+def _write_pictures(
+    path: Path,
+    shape: tuple[int, ...],
+    shots: Iterator[tuple[Shoot, list[np.ndarray]]],
+    progress: Progress | None,
+) -> dict[str, np.ndarray]:
+    """Render to a .npy that appears when it is complete; return the people's attributes."""
+    total, done, people, start = int(np.prod(shape[:-3])), 0, [], time.perf_counter()
+    with replacing(path) as temporary:
+        pictures = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        flat = pictures.reshape(total, *shape[-3:])
+        for shoot, vectors in shots:
+            for vector in vectors:
+                flat[done] = shoot.picture(vector, size=shape[-2])
+                done += 1
+            people.append(_attributes(shoot.sitter.person))
+            if progress:
+                progress(done, total, done / (time.perf_counter() - start))
+        pictures.flush()
+        del flat, pictures
+    return {key: np.array([person[key] for person in people]) for key in people[0]}
+
+
+def _attributes(person: Person) -> dict[str, object]:
+    return {
+        "sex": person.sex,
+        "age_years": person.age_years,
+        "ancestry": person.ancestry,
+        "skin_tone": person.skin_tone(),
+        "hair_style": person.hair_style,
+        "hair_colour": person.hair_colour,
+        "beard": person.look.beard,
+    }
+
+
+def _write_truth(path: Path, arrays: dict[str, np.ndarray], attributes: dict[str, np.ndarray]) -> None:
+    with replacing(path.with_suffix(".npz")) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays, **attributes)
