@@ -85,7 +85,12 @@ class GraphBuilder:
     def model(self, documentation: str) -> ModelProto:
         """The finished graph."""
         graph = helper.make_graph(
-            self._nodes, self.name, self._inputs, self._outputs, list(self._constants.values()), doc_string=documentation
+            self._nodes,
+            self.name,
+            self._inputs,
+            self._outputs,
+            list(self._constants.values()),
+            doc_string=documentation,
         )
         return helper.make_model(
             graph,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 
-from flowxfer.bundle import COMBINE, DECODE, ENCODE, MANIFEST, WEIGHTS, LatentKind, Manifest, Precision, sha256
+from flowxfer.bundle import COMBINE, DECODE, ENCODE, MANIFEST, SAMPLE, WEIGHTS, LatentKind, Manifest, Precision, sha256
 from flowxfer.errors import InputError
 from flowxfer.glow.model import Glow
 
@@ -84,14 +84,14 @@ def export_bundle(
 
 def _write_graphs(model: Glow, folder: Path, manifest: Manifest, storage: str) -> None:
     with WeightsFile(folder / WEIGHTS) as weights:
-        graphs = GlowGraphs(
-            model, weights, latents=manifest.latents, precision=manifest.precision, storage=storage
-        )
-        onnx.save(graphs.encode(), folder / ENCODE)
-        onnx.save(graphs.decode(), folder / DECODE)
+        graphs = GlowGraphs(model, weights, precision=manifest.precision, storage=storage)
+        onnx.save(graphs.encode(manifest.latents), folder / ENCODE)
+        onnx.save(graphs.decode(manifest.latents), folder / DECODE)
         onnx.save(graphs.combine(), folder / COMBINE)
-    for name in (ENCODE, DECODE, COMBINE):
-        onnx.checker.check_model(folder / name, full_check=True)
+        if manifest.latents == "raw":
+            onnx.save(graphs.decode("eps"), folder / SAMPLE)
+    for graph in folder.glob("*.onnx"):
+        onnx.checker.check_model(graph, full_check=True)
 
 
 def _swap(staged: Path, target: Path) -> None:

@@ -40,7 +40,7 @@ class Affine:
 
     def inverse(self) -> Affine:
         """The map back."""
-        inverse = np.linalg.inv(self.matrix)
+        inverse: Array = np.linalg.inv(self.matrix)  # type: ignore[assignment]
         return Affine(inverse, -inverse @ self.bias)
 
     def after(self, first: Affine) -> Affine:
@@ -66,8 +66,9 @@ class Net:
 
 def fold_step(step: Step) -> Affine:
     """A step's ActNorm and 1x1 convolution as one map."""
-    matrix = _array(_double(step.conv1x1).matrix()) * np.exp(3 * _array(step.actnorm.logs))
-    return Affine(matrix, matrix @ _array(step.actnorm.bias))
+    matrix: Array = _array(_double(step.conv1x1).matrix()) * np.exp(3 * _array(step.actnorm.logs))
+    bias: Array = matrix @ _array(step.actnorm.bias)
+    return Affine(matrix, bias)
 
 
 def fold_net(step: Step, height: int, width: int, unit: float) -> Net:
@@ -120,9 +121,7 @@ def _array(tensor: Tensor) -> Array:
     return array
 
 
-def _edge_on_ones(
-    conv: NormalizedConv2d | EdgeConv2d, logs: Tensor, bias: Tensor, unit: float
-) -> tuple[Array, Array]:
+def _edge_on_ones(conv: NormalizedConv2d | EdgeConv2d, logs: Tensor, bias: Tensor, unit: float) -> tuple[Array, Array]:
     """Scaled weights, for channels in units, with the constant channel's appended; the bias with the ring's sum."""
     scale, edge = np.exp(3 * _array(logs)), _array(conv.edge)
     weight = np.concatenate([_array(conv.weight) / unit, -edge], 1) * scale[:, None, None, None]

@@ -36,55 +36,42 @@ class GlowGraphs:
     Args:
         model: a Glow.
         weights: receives the arrays.
-        latents: the kind of latents that encode gives and decode takes.
         precision: ``"fp32"`` or ``"exact-fp32"``.
         storage: dtype of the nets' weights on disk, ``"float32"`` or ``"float16"``.
     """
 
     def __init__(
-        self, model: Glow, weights: WeightsFile, *, latents: LatentKind, precision: Precision, storage: str = "float32"
+        self, model: Glow, weights: WeightsFile, *, precision: Precision, storage: str = "float32"
     ) -> None:
         self.model = model
         self.config = model.config
         self.weights = weights
         self.storage = storage
-        self.eps = latents == "eps"
         exact = precision == "exact-fp32"
         self.dtype = "float64" if exact else "float32"
         self.unit = GRID if exact else 1.0
+        self._top = model.config.levels - 1
         self._folded: dict[tuple[int, int], Net] = {}
 
-    def encode(self) -> ModelProto:
-        """uint8 ``image`` (N, S, S, 3) and the scalar ``bin_width`` to latents ``z0``, ``z1``, …"""
-        g = self._start("encode")
+    def encode(self, latents: LatentKind) -> ModelProto:
+        """uint8 ``image`` (N, S, S, 3) and the scalar ``bin_width`` to latents ``z0``, ``z1``, … of a kind."""
+        g = self._start("encode", latents)
         x = self._pixels_in()
-        for level in range(self.config.levels):
-            for index in range(self.config.depth):
-                z1, z2 = self._forward(level, index, x)
-                z2 = self._couple(level, index, z1, z2, inverse=False)
-                if index + 1 < self.config.depth:
-                    x = g.node("Concat", f"{_step(level, index)}/state", z1, z2, axis=1)
-            if level + 1 < self.config.levels:
-                self._latents_out(level, self._standardise(level, z1, z2))
-                x = self._squeeze(level, z1)
-        self._latents_out(level, self._standardise_top(z1, z2))
+        for level in range(self._top):
+            z1, z2 = self._encode_level(level, x)
+            self._latents_out(level, self._standardise(level, z1, z2))
+            x = self._squeeze(level, z1)
+        self._latents_out(self._top, self._standardise_top(*self._encode_level(self._top, x)))
         return g.model("From images to latents.")
 
-    def decode(self) -> ModelProto:
+    def decode(self, latents: LatentKind) -> ModelProto:
         """Latents ``z``, ``direction`` and ``alpha`` to the uint8 ``image`` of ``z + alpha · direction``."""
-        g = self._start("decode")
-        latents = self._latents_in()
-        z1, z2 = self._destandardise_top(latents[-1])
-        for level in reversed(range(self.config.levels)):
-            if level + 1 < self.config.levels:
-                z1 = self._unsqueeze(level, x)
-                z2 = self._destandardise(level, z1, latents[level])
-            for index in reversed(range(self.config.depth)):
-                z2 = self._couple(level, index, z1, z2, inverse=True)
-                x = g.node("Concat", f"{_step(level, index)}/state", z1, z2, axis=1)
-                if index:
-                    z1, z2 = self._inverse(level, index, x)
-            x = self._inverse_of_first(level, x)
+        g = self._start("decode", latents)
+        *edited, top = self._latents_in()
+        x = self._decode_level(self._top, *self._destandardise_top(top))
+        for level in reversed(range(self._top)):
+            z1 = self._unsqueeze(level, x)
+            x = self._decode_level(level, z1, self._destandardise(level, z1, edited[level]))
         self._pixels_out(x)
         return g.model("From latents, edited by z + alpha · direction, to images.")
 
@@ -94,7 +81,10 @@ class GlowGraphs:
         A mean, a difference and a mixture are each one such product; with this graph they never leave the device.
         """
         g = self._start("combine")
-        weights = {"x": g.input("a", self.dtype, ("batch", "x_batch")), "y": g.input("b", self.dtype, ("batch", "y_batch"))}
+        weights = {
+            "x": g.input("a", self.dtype, ("batch", "x_batch")),
+            "y": g.input("b", self.dtype, ("batch", "y_batch")),
+        }
         for level, shape in enumerate(self.config.latent_shapes()):
             products = []
             for name, weight in weights.items():
@@ -105,12 +95,32 @@ class GlowGraphs:
             g.output(g.reshape(f"z{level}/levels", total, (0, *shape)), f"z{level}", self.dtype, ("batch", *shape))
         return g.model("Linear arithmetic on latents.")
 
-    def _start(self, name: str) -> GraphBuilder:
+    def _start(self, name: str, latents: LatentKind = "raw") -> GraphBuilder:
+        self.eps = latents == "eps"
         self.graph = GraphBuilder(name, self.weights, self.storage)
         self.nets = Nets(self.graph, self.dtype)
         return self.graph
 
     # ---- the steps of the flow
+
+    def _encode_level(self, level: int, x: str) -> tuple[str, str]:
+        """All steps of a level, to its [z1, 1] and z2."""
+        z1 = z2 = ""
+        for index in range(self.config.depth):
+            if index:
+                x = self.graph.node("Concat", f"{_step(level, index)}/state", z1, z2, axis=1)
+            z1, z2 = self._forward(level, index, x)
+            z2 = self._couple(level, index, z1, z2, inverse=False)
+        return z1, z2
+
+    def _decode_level(self, level: int, z1: str, z2: str) -> str:
+        """All steps of a level backwards, to its entry."""
+        for index in reversed(range(self.config.depth)):
+            z2 = self._couple(level, index, z1, z2, inverse=True)
+            x = self.graph.node("Concat", f"{_step(level, index)}/state", z1, z2, axis=1)
+            if index:
+                z1, z2 = self._inverse(level, index, x)
+        return self._inverse_of_first(level, x)
 
     def _affine(self, level: int, index: int) -> Affine:
         """ActNorm and 1x1 in the state's units; the very first also takes grey levels at the bins' centres to them."""
@@ -189,22 +199,28 @@ class GlowGraphs:
         if not self.eps:
             return self._scaled(f"split{level}/z", z2, 1 / self.unit)
         mean, std = self._prior(level, z1)
-        return self.graph.node("Div", f"split{level}/eps", self.graph.node("Sub", f"split{level}/residual", z2, mean), std)
+        return self.graph.node(
+            "Div", f"split{level}/eps", self.graph.node("Sub", f"split{level}/residual", z2, mean), std
+        )
 
     def _destandardise(self, level: int, z1: str, z: str) -> str:
         if not self.eps:
             return self._scaled(f"split{level}/z2", z, self.unit)
         mean, std = self._prior(level, z1)
-        return self.graph.node("Add", f"split{level}/z2", self.graph.node("Mul", f"split{level}/residual", z, std), mean)
+        return self.graph.node(
+            "Add", f"split{level}/z2", self.graph.node("Mul", f"split{level}/residual", z, std), mean
+        )
 
     def _prior(self, level: int, z1: str) -> tuple[str, str]:
-        weight, bias = fold_split(self.model.splits[level], self.unit)
+        weight, bias = fold_split(self.model.split(level), self.unit)
         return self.nets.prior(f"split{level}", weight, bias, z1, self._size(level))
 
     def _standardise_top(self, z1: str, z2: str) -> str:
         """Drop the row of ones, join the halves and standardise."""
         g, half = self.graph, self.config.level_channels[-1] // 2
-        bounds = [g.constant(f"top/{name}", [value], "int64") for name, value in (("start", 0), ("end", half), ("axis", 1))]
+        bounds = [
+            g.constant(f"top/{name}", [value], "int64") for name, value in (("start", 0), ("end", half), ("axis", 1))
+        ]
         z = g.node("Concat", "top/state", g.node("Slice", "top/z1", z1, *bounds), z2, axis=1)
         if not self.eps:
             return self._scaled("top/z", z, 1 / self.unit)
@@ -222,7 +238,7 @@ class GlowGraphs:
         return self._with_ones("top/ones", z1), z2
 
     def _top_prior(self) -> tuple[str, str]:
-        size = self._size(self.config.levels - 1)
+        size = self._size(self._top)
         mean, logs = fold_prior(self.model.prior, size, size)
         return (
             self.graph.weight("top/mean", self.unit * mean, self.dtype),
@@ -269,10 +285,14 @@ class GlowGraphs:
         g, edited = self.graph, []
         shapes = self.config.latent_shapes()
         z = [g.input(f"z{i}", self.dtype, ("z_batch", *shape)) for i, shape in enumerate(shapes)]
-        directions = [g.input(f"direction{i}", self.dtype, ("direction_batch", *shape)) for i, shape in enumerate(shapes)]
+        directions = [
+            g.input(f"direction{i}", self.dtype, ("direction_batch", *shape)) for i, shape in enumerate(shapes)
+        ]
         alpha = g.input("alpha", self.dtype, ("batch", "alphas"))
         alpha = g.node("Add", "edit/alpha", alpha, g.constant("edit/levels", np.zeros((1, len(shapes))), self.dtype))
-        alphas = g.nodes("Split", [f"edit/alpha{i}" for i in range(len(shapes))], alpha, axis=1, num_outputs=len(shapes))
+        alphas = g.nodes(
+            "Split", [f"edit/alpha{i}" for i in range(len(shapes))], alpha, axis=1, num_outputs=len(shapes)
+        )
         for level, (channels, height, width) in enumerate(shapes):
             name, rows = f"edit/level{level}", (0, channels, height * width)
             strength = g.reshape(f"{name}/alpha", alphas[level], (0, 1, 1))
@@ -288,7 +308,7 @@ class GlowGraphs:
         return g.node("Pad", name, rows, pads, g.constant("ones/value", 1, self.dtype))
 
     def _module(self, level: int, index: int) -> Step:
-        return self.model.levels[level][index]
+        return self.model.steps(level)[index]
 
     def _size(self, level: int) -> int:
         return self.config.image_size >> (level + 1)

@@ -74,5 +74,7 @@ class Nets:
         biases = [] if bias is None else [g.weight(f"{name}/bias", bias, "float32")]
         if weight.shape[2] == 3 and len(weight) <= TRANSPOSED_UP_TO:
             flipped = np.flip(weight.swapaxes(0, 1), (2, 3))
-            return g.node("ConvTranspose", name, x, g.weight(f"{name}/flipped", flipped, "float32"), *biases, pads=padding)
+            return g.node(
+                "ConvTranspose", name, x, g.weight(f"{name}/flipped", flipped, "float32"), *biases, pads=padding
+            )
         return g.node("Conv", name, x, g.weight(f"{name}/weight", weight, "float32"), *biases, pads=padding)

@@ -1,8 +1,9 @@
 """The bundle: the one thing that the workshop and the runtime agree on.
 
 A bundle is a folder with ``manifest.json``, ``encode.onnx``, ``decode.onnx``, ``weights.bin``, which both share as
-external data, and ``combine.onnx``, which does latent arithmetic where the latents lie. Opening one checks every file
-against its SHA-256 and refuses whatever points out of the folder.
+external data, and ``combine.onnx``, which does latent arithmetic where the latents lie. A model with raw latents has a
+``sample.onnx`` too, which decodes eps. Opening a bundle checks every file against its SHA-256 and refuses whatever
+points out of the folder.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ MANIFEST = "manifest.json"
 ENCODE = "encode.onnx"
 DECODE = "decode.onnx"
 COMBINE = "combine.onnx"
+SAMPLE = "sample.onnx"
 WEIGHTS = "weights.bin"
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "ENCODE",
     "FORMAT",
     "MANIFEST",
+    "SAMPLE",
     "WEIGHTS",
     "Bundle",
     "LatentKind",
@@ -173,7 +176,7 @@ class Bundle:
                 raise BundleError(
                     f"{name} in {folder} is damaged: expected SHA-256 {expected}, got {actual}; fetch the bundle again"
                 )
-        for name in (ENCODE, DECODE, COMBINE):
+        for name in manifest.files.keys() & {ENCODE, DECODE, COMBINE, SAMPLE}:
             _check_external_data(folder / name)
         return cls(folder, manifest)
 

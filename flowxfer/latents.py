@@ -141,7 +141,7 @@ class Latents:
         try:
             with safe_open(path, framework="np") as file:
                 model_hash = (file.metadata() or {}).get(MODEL_KEY)
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a mapping
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, TypeError) as error:
             raise LatentsError(f"expected a safetensors file at {path}, but it cannot be read: {error}") from error
         names = [f"z{index}" for index in range(len(arrays))]

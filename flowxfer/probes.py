@@ -7,40 +7,44 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+Picture = npt.NDArray[np.float64]
 Images = npt.NDArray[np.uint8]
 
 __all__ = ["PROBES", "probe", "probes"]
 
 
-def _photograph(rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+def _photograph(rng: np.random.Generator, size: int) -> Picture:
     """Random fields with the amplitude spectrum of natural images, about 1/f (Field 1987), correlated in colour."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None])
     frequency[0, 0] = 1 / size
     noise = rng.standard_normal((4, size, size))
     fields = np.fft.ifft2(np.fft.fft2(noise) / frequency**1.2).real
     fields /= fields.std((1, 2), keepdims=True)
-    return 127.5 + 50 * np.moveaxis(fields[:3] * 0.4 + fields[3], 0, -1)
+    picture: Picture = 127.5 + 50 * np.moveaxis(fields[:3] * 0.4 + fields[3], 0, -1)
+    return picture
 
 
-def _noise(rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+def _noise(rng: np.random.Generator, size: int) -> Picture:
     return rng.integers(0, 256, (size, size, 3)).astype(np.float64)
 
 
-def _constant(rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+def _constant(rng: np.random.Generator, size: int) -> Picture:
     return np.broadcast_to(rng.integers(0, 256, 3).astype(np.float64), (size, size, 3))
 
 
-def _extremes(rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+def _extremes(rng: np.random.Generator, size: int) -> Picture:
     return rng.choice([0.0, 255.0], (size, size, 3))
 
 
-def _gradient(rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
-    y, x = np.mgrid[0:1 : size * 1j, 0:1 : size * 1j]
+def _gradient(rng: np.random.Generator, size: int) -> Picture:
+    y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
     angle = rng.uniform(0, 2 * np.pi, 3)
-    return 127.5 + 127.5 * (np.multiply.outer(x - 0.5, np.cos(angle)) + np.multiply.outer(y - 0.5, np.sin(angle)))
+    slope = np.multiply.outer(x - 0.5, np.cos(angle)) + np.multiply.outer(y - 0.5, np.sin(angle))
+    picture: Picture = 127.5 + 127.5 * slope
+    return picture
 
 
-PROBES: dict[str, Callable[[np.random.Generator, int], npt.NDArray[np.float64]]] = {
+PROBES: dict[str, Callable[[np.random.Generator, int], Picture]] = {
     "photograph": _photograph,
     "noise": _noise,
     "constant": _constant,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.bundle import COMBINE, DECODE, ENCODE, Bundle
+from flowxfer.bundle import COMBINE, DECODE, ENCODE, SAMPLE, Bundle, LatentKind
 from flowxfer.errors import InputError
 from flowxfer.providers import CPU, activate, choose, runtime
 
@@ -71,10 +71,9 @@ class Session:
             if value is not None and value < 1:
                 raise InputError(f"expected {name} of at least 1, got {value}")
         wanted = choose(providers)
-        self._encode, self._decode, self._combine = (
-            activate(bundle.path / graph, wanted, explicit=providers is not None, threads=threads)
-            for graph in (ENCODE, DECODE, COMBINE)
-        )
+        self._open = lambda graph: activate(bundle.path / graph, wanted, explicit=providers is not None, threads=threads)
+        self._encode, self._combine = self._open(ENCODE), self._open(COMBINE)
+        self._decoders = {bundle.manifest.latents: self._open(DECODE)}
         self.providers: tuple[str, ...] = tuple(self._encode.get_providers())
         self.device = "cpu" if self.providers[0] == CPU else "cuda"
         self.batch_size = batch_size or DEFAULT_BATCH_SIZE[self.device]
@@ -93,7 +92,9 @@ class Session:
 
         return list(self._batches(len(images), run))
 
-    def decode(self, z: Sequence[Chunk], direction: Sequence[Chunk], alpha: Array, bin_width: int) -> Iterator[Images]:
+    def decode(
+        self, z: Sequence[Chunk], direction: Sequence[Chunk], alpha: Array, bin_width: int, kind: LatentKind
+    ) -> Iterator[Images]:
         """Map ``z + alpha · direction`` to images, a batch at a time.
 
         Args:
@@ -101,7 +102,9 @@ class Session:
             direction: latents of one sample or of N.
             alpha: strengths, shape (N, 1) or (N, levels).
             bin_width: grey levels per bin of the result.
+            kind: of the latents: the bundle's, or ``"eps"`` to sample.
         """
+        decoder = self._decoder(kind)
 
         def run(part: slice) -> Images:
             count = part.stop - part.start
@@ -109,11 +112,20 @@ class Session:
             feed: dict[str, Any] = dict(zip(self._names, self._rows(z, part, bucket), strict=True))
             directions = [name.replace("z", "direction") for name in self._names]
             feed |= zip(directions, self._rows(direction, part, bucket), strict=True)
-            feed |= {"alpha": _padded(alpha[part].astype(self._dtype), bucket), "bin_width": np.array(bin_width, np.float32)}
-            images: Images = _run(self._decode, feed, ["image"], "cpu")[0].numpy()[:count]
+            feed |= {
+                "alpha": _padded(alpha[part].astype(self._dtype), bucket),
+                "bin_width": np.array(bin_width, np.float32),
+            }
+            images: Images = _run(decoder, feed, ["image"], "cpu")[0].numpy()[:count]
             return images
 
         return self._batches(len(alpha), run)
+
+    def _decoder(self, kind: LatentKind) -> InferenceSession:
+        with self._lock:
+            if kind not in self._decoders:
+                self._decoders[kind] = self._open(SAMPLE)
+            return self._decoders[kind]
 
     def upload(self, levels: Sequence[Array]) -> list[Chunk]:
         """Latents of the host on the device."""
@@ -188,9 +200,7 @@ class Session:
             yield result
 
 
-def _run(
-    session: InferenceSession, feed: Mapping[str, Any], outputs: Sequence[str], device: str
-) -> Sequence[OrtValue]:
+def _run(session: InferenceSession, feed: Mapping[str, Any], outputs: Sequence[str], device: str) -> Sequence[OrtValue]:
     binding = session.io_binding()
     for name, value in feed.items():
         if isinstance(value, np.ndarray):

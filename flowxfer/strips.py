@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -12,7 +13,10 @@ from flowxfer.errors import InputError
 from flowxfer.files import replacing
 from flowxfer.images import Pixels
 
-__all__ = ["gif", "sheet", "strip", "table"]
+__all__ = ["Pictures", "gif", "sheet", "strip", "table"]
+
+Pictures: TypeAlias = "Sequence[Pixels] | Pixels"
+"""RGB pictures, each of shape (S, S, 3), uint8; an array (N, S, S, 3) is N of them."""
 
 _PAPER = (255, 255, 255)
 _INK = (32, 33, 36)
@@ -20,7 +24,7 @@ _FAINT_INK = (95, 99, 104)
 _CELL_PX = 128  # smaller faces are enlarged to at least this, or they say nothing on today's screens
 
 
-def strip(images: Sequence[Pixels], labels: Sequence[str]) -> Image.Image:
+def strip(images: Pictures, labels: Sequence[str]) -> Image.Image:
     """Put pictures side by side, each with its label under it.
 
     Args:
@@ -33,7 +37,7 @@ def strip(images: Sequence[Pixels], labels: Sequence[str]) -> Image.Image:
     return sheet(images, labels, columns=max(1, len(images)))
 
 
-def sheet(images: Sequence[Pixels], labels: Sequence[str] = (), *, columns: int | None = None) -> Image.Image:
+def sheet(images: Pictures, labels: Sequence[str] = (), *, columns: int | None = None) -> Image.Image:
     """Lay pictures out in rows, each with its label under it where there are labels.
 
     Args:
@@ -63,7 +67,7 @@ def sheet(images: Sequence[Pixels], labels: Sequence[str] = (), *, columns: int 
     return page
 
 
-def table(rows: Sequence[Sequence[Pixels]], groups: Mapping[str, Sequence[str]]) -> Image.Image:
+def table(rows: Sequence[Pictures], groups: Mapping[str, Sequence[str]]) -> Image.Image:
     """Lay pictures out in a table whose columns stand in groups, with a heading over each group and each column.
 
     Args:
@@ -97,7 +101,7 @@ def table(rows: Sequence[Sequence[Pixels]], groups: Mapping[str, Sequence[str]])
     return page
 
 
-def gif(images: Sequence[Pixels], path: Path, *, fps: float = 12) -> None:
+def gif(images: Pictures, path: Path, *, fps: float = 12) -> None:
     """Write pictures as an endless animated GIF that runs there and back, whole or not at all.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from flowxfer import hub
-from flowxfer.bundle import Bundle, Manifest
+from flowxfer.bundle import Bundle, LatentKind, Manifest
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels, Sources, load_faces
 from flowxfer.latents import Alpha, Array, Latents, alpha_per_level
@@ -129,9 +129,7 @@ class Transferer:
         strength = alpha_per_level(alpha, len(self.manifest.latent_shapes))
         return self._decoded(targets, directions, np.repeat(strength, _count(targets), 0))
 
-    def sweep(
-        self, target: Faces, expression: Faces, neutral: Faces, alphas: Sequence[Alpha] = PAPER_ALPHAS
-    ) -> Pixels:
+    def sweep(self, target: Faces, expression: Faces, neutral: Faces, alphas: Sequence[Alpha] = PAPER_ALPHAS) -> Pixels:
         """:meth:`transfer` of one expression to one target at several strengths.
 
         Only the strengths differ, so one target and one expression go to the device.
@@ -203,20 +201,12 @@ class Transferer:
 
         Returns:
             uint8, shape (N, S, S, 3).
-
-        Raises:
-            InputError: the model's latents are raw, so that their distribution is not known to the bundle.
         """
-        if self.manifest.latents != "eps":
-            raise InputError(
-                f"expected a model with eps latents to sample from, but {self.manifest.name} has raw ones; "
-                "export it again with latents='eps'"
-            )
         if n < 1:
             raise InputError(f"expected to sample at least 1 face, got {n}")
         rng = np.random.default_rng(seed)
         levels = [temperature * rng.standard_normal((n, *shape)) for shape in self.manifest.latent_shapes]
-        return self.decode(Latents(levels, self.manifest.model_hash))
+        return self._decoded(self._session.upload(levels), self._nowhere, np.zeros((n, 1)), kind="eps")
 
     def _chunks(self, faces: Faces) -> list[Chunk]:
         latents = faces if isinstance(faces, Latents) else self.encode(faces)
@@ -224,11 +214,14 @@ class Transferer:
         return latents.chunks(self._session.upload)
 
     def _decoded(
-        self, z: Sequence[Chunk], direction: Sequence[Chunk], alpha: Array, *, quantize: bool = False
+        self, z: Sequence[Chunk], direction: Sequence[Chunk], alpha: Array, *, quantize: bool = False, kind: LatentKind | None = None
     ) -> Pixels:
         if _count(direction) not in (1, len(alpha)):
-            raise InputError(f"expected one expression, or one for each of {len(alpha)} targets, got {_count(direction)}")
-        return np.concatenate(list(self._session.decode(z, direction, alpha, self._bin_width(quantize))))
+            raise InputError(
+                f"expected one expression, or one for each of {len(alpha)} targets, got {_count(direction)}"
+            )
+        kind = kind or self.manifest.latents
+        return np.concatenate(list(self._session.decode(z, direction, alpha, self._bin_width(quantize), kind)))
 
     def _bin_width(self, quantize: bool) -> int:
         return int(2 ** (8 - self.manifest.bits)) if quantize else 1

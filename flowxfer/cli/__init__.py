@@ -1,0 +1,67 @@
+"""The command line: ``flowxfer``, and ``python -m flowxfer``.
+
+Commands import what they need when they run, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from flowxfer import __version__
+from flowxfer.cli import demo, faces, latents, models, workshop
+from flowxfer.cli.running import Commands
+
+__all__ = ["app", "main"]
+
+EXAMPLES: dict[Callable[..., None], str] = {
+    demo.demo: "flowxfer demo",
+    faces.transfer: "flowxfer transfer --target me.jpg --expression smile.png --neutral performer/ -o smiling.png",
+    faces.sweep: "flowxfer sweep --target me.jpg --expression smile.png --neutral performer/ -o sweep/ --gif",
+    faces.mix: "flowxfer mix me.jpg you.jpg --alpha 0.5 -o us.png",
+    faces.sample: "flowxfer sample -n 16 --temperature 0.7 --seed 1 -o samples.png",
+    latents.mean: "flowxfer mean performer/ -o neutral.safetensors",
+    latents.encode: "flowxfer encode me.jpg you.jpg -o faces.safetensors",
+    latents.decode: "flowxfer decode faces.safetensors -o faces/",
+    workshop.export: "flowxfer export graph_unoptimized.pb -o celebahq/ --latents eps",
+    workshop.train: "flowxfer train faces64.toml --resume",
+    models.models: "flowxfer models",
+    models.download: "flowxfer download openai-celebahq-256",
+    models.info: "flowxfer info synthetic-64",
+    models.doctor: "flowxfer doctor",
+}
+
+app = typer.Typer(
+    cls=Commands,
+    help="Give a face the expression of another person, with OpenAI's Glow.",
+    epilog="Example: flowxfer demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # in "rich" a paragraph keeps the line breaks that its source has
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command, example in EXAMPLES.items():
+    app.command(epilog=f"Example: {example}")(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"flowxfer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _flowxfer(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Give a face the expression of another person, with OpenAI's Glow."""
+
+
+def main() -> None:
+    """Run the command line and leave the process with its exit status."""
+    app(prog_name="flowxfer")

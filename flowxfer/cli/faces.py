@@ -1,0 +1,135 @@
+"""Commands from pictures to pictures: transfer, sweep, mix, sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowxfer.cli.options import Alpha, Expression, Force, ModelName, Neutral, Output, Providers
+from flowxfer.cli.running import alphas, outputs, track, transferer, unused
+from flowxfer.errors import InputError
+
+__all__ = ["mix", "sample", "sweep", "transfer"]
+
+
+def transfer(
+    target: Annotated[
+        list[str], typer.Option("--target", "-t", help="Who receives: pictures or folders (repeatable), one by one.")
+    ],
+    expression: Expression,
+    neutral: Neutral,
+    output: Output,
+    alpha: Alpha = "0.4",
+    model: ModelName = "synthetic-64",
+    provider: Providers = None,
+    force: Force = False,
+) -> None:
+    """Give every target the expression of another person.
+
+    Pictures are aligned faces; square ones of another size are resized. With one target, the output may be a picture's
+    name; with several it is a folder.
+    """
+    from flowxfer import images
+
+    targets = images.expand(target)
+    destinations = outputs(output, _names(targets), force)
+    strength = alphas(alpha)
+    flow = transferer(model, provider)
+    performer = images.load(expression, flow.size), images.load_faces(neutral, flow.size, resize=True)
+    faces = (images.load(path, flow.size) for path in targets)
+    results = flow.frames(faces, *performer, alpha=strength[0] if len(strength) == 1 else strength)
+    for result, path in zip(track(results, len(targets), "transfer"), destinations, strict=True):
+        images.save(result, path)
+        typer.echo(path)
+
+
+def sweep(
+    target: Annotated[Path, typer.Option("--target", "-t", help="Who receives: one picture.")],
+    expression: Expression,
+    neutral: Neutral,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
+    strengths: Annotated[
+        str, typer.Option("--alphas", "-a", help="Strengths with commas between: 0,0.5,1", show_default="the paper's")
+    ] = "0.30,0.32,0.34,0.36,0.38,0.40,0.42,0.44,0.46,0.48,0.50",
+    gif: Annotated[bool, typer.Option("--gif", help="Also write sweep.gif, there and back.")] = False,
+    model: ModelName = "synthetic-64",
+    provider: Providers = None,
+    force: Force = False,
+) -> None:
+    """Transfer an expression in several strengths: a picture each, and a labelled strip of all.
+
+    By default the strengths are the paper's, 0.30 to 0.50 in steps of 0.02.
+    """
+    from flowxfer import images, strips
+
+    values = alphas(strengths)
+    digits = max(2, *(len(part.strip().partition(".")[2]) for part in strengths.split(",")))
+    labels = [f"alpha {value:.{digits}f}" for value in values]
+    if len(set(labels)) != len(labels):
+        raise InputError(f"expected strengths that differ, got {strengths}")
+    pictures = [unused(output / f"{label.replace(' ', '_')}.png", force) for label in labels]
+    strip, animation = unused(output / "strip.png", force), unused(output / "sweep.gif", force or not gif)
+    flow = transferer(model, provider)
+    face, performer = images.load(target, flow.size), images.load(expression, flow.size)
+    results = flow.sweep(face, performer, images.load_faces(neutral, flow.size, resize=True), values)
+    for result, path in zip(results, pictures, strict=True):
+        images.save(result, path)
+    images.save(strips.strip(results, labels), strip)
+    if gif:
+        strips.gif(results, animation)
+    for path in [*pictures, strip, *([animation] if gif else [])]:
+        typer.echo(path)
+
+
+def mix(
+    first: Annotated[Path, typer.Argument(help="A picture of an aligned face.")],
+    second: Annotated[Path, typer.Argument(help="Another.")],
+    output: Output,
+    alpha: Annotated[float, typer.Option("--alpha", "-a", help="0 is the first face, 1 the second.")] = 0.5,
+    model: ModelName = "synthetic-64",
+    provider: Providers = None,
+    force: Force = False,
+) -> None:
+    """Mix two faces."""
+    from flowxfer import images
+
+    (path,) = outputs(output, [f"{first.stem}_{second.stem}"], force)
+    flow = transferer(model, provider)
+    results = flow.mix(images.load(first, flow.size), images.load(second, flow.size), alpha)
+    images.save(results.reshape(flow.size, flow.size, 3), path)
+    typer.echo(path)
+
+
+def sample(
+    output: Annotated[Path, typer.Option("--output", "-o", help="A picture for a sheet of all, or a folder.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many faces.")] = 16,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is the mean face; more is more varied.")] = 0.7,
+    seed: Annotated[int | None, typer.Option(help="Draw the same faces again.")] = None,
+    model: ModelName = "synthetic-64",
+    provider: Providers = None,
+    force: Force = False,
+) -> None:
+    """Draw faces that nobody has."""
+    from flowxfer import images, strips
+
+    whole_sheet = bool(output.suffix) and not output.is_dir()
+    destinations = outputs(output, ["sheet"] if whole_sheet else [f"sample_{n:03}" for n in range(count)], force)
+    faces = transferer(model, provider).sample(count, temperature=temperature, seed=seed)
+    results = [strips.sheet(faces)] if whole_sheet else faces
+    for result, path in zip(results, destinations, strict=True):
+        images.save(result, path)
+        typer.echo(path)
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Name each result after its picture, with the folder's name where two pictures share theirs."""
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        names = [f"{path.resolve().parent.name}_{path.stem}" for path in paths]
+    if len(set(names)) < len(names):
+        raise InputError(
+            "expected targets whose names differ, for the results are named after them; transfer them apart"
+        )
+    return names

@@ -1,0 +1,31 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Alpha", "Expression", "Faces", "Force", "ModelName", "Neutral", "OpenAI", "Output", "Providers", "Quantize"]
+
+ModelName = Annotated[
+    str, typer.Option("--model", "-m", help="A model's name (see `flowxfer models`) or a bundle's folder.")
+]
+Providers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--provider", help="ONNX Runtime execution provider, best first; may be repeated.", show_default="auto"
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
+Quantize = Annotated[bool, typer.Option("--quantize", help="Floor colours to the model's bits, as OpenAI's code does.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
+Faces = Annotated[list[str], typer.Argument(help="Pictures of aligned faces, folders of them, or patterns.")]
+Expression = Annotated[Path, typer.Option("--expression", "-e", help="The performer with the expression.")]
+Neutral = Annotated[
+    list[str],
+    typer.Option("--neutral", "-n", help="The performer without: pictures or folders (repeatable), averaged."),
+]
+Alpha = Annotated[str, typer.Option("--alpha", "-a", help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5")]
+OpenAI = Annotated[Path | None, typer.Option("--openai", help="The same in OpenAI's flattened .npy layout.")]

@@ -1,0 +1,125 @@
+"""What every command does the same way: errors, outputs, progress, and the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+from typer.core import TyperGroup
+
+from flowxfer.errors import FlowxferError, InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+    from flowxfer.hub import Progress
+    from flowxfer.transferer import Transferer
+
+__all__ = ["Commands", "alphas", "downloading", "outputs", "steps", "track", "transferer", "unused"]
+
+Item = TypeVar("Item")
+
+
+class Commands(TyperGroup):
+    """Commands whose expected errors are one sentence on stderr and the exit status 2, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # Typer leaves quietly: whoever read our output has read enough
+        except FlowxferError as error:
+            sentence = str(error)
+        except OSError as error:
+            sentence = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        typer.echo(f"flowxfer: {sentence}", err=True)
+        raise typer.Exit(2)
+
+
+def transferer(model: str, providers: Sequence[str] | None) -> Transferer:
+    """Make a Transferer; a model that must be downloaded and converted first shows its progress."""
+    from flowxfer import hub
+    from flowxfer.transferer import Transferer
+
+    with downloading() as progress:
+        folder = hub.resolve(model, progress=progress)
+    return Transferer(folder, providers=providers or None)
+
+
+def unused(path: Path, force: bool) -> Path:
+    """Return ``path`` if nothing stands there or ``--force`` was given.
+
+    Raises:
+        InputError: something does.
+    """
+    if path.exists() and not force:
+        raise InputError(f"{path} exists already; --force replaces it, or choose another name with --output")
+    return path
+
+
+def outputs(output: Path, names: Sequence[str], force: bool) -> list[Path]:
+    """Name a picture for each result: ``output`` itself for one, or PNG files in the folder ``output``.
+
+    Raises:
+        InputError: a picture's name stands for several results, its suffix is unknown, or something exists there.
+    """
+    from flowxfer.images import check_writable_suffix
+
+    if not output.suffix or output.is_dir():
+        return [unused(output / f"{name}.png", force) for name in names]
+    check_writable_suffix(output)
+    if len(names) != 1:
+        raise InputError(f"expected a folder for {len(names)} pictures, got the file name {output}")
+    return [unused(output, force)]
+
+
+def alphas(text: str) -> list[float]:
+    """Read numbers that commas part.
+
+    Raises:
+        InputError: one is no number.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"expected a number or numbers with commas between, such as 0.3,0.4, got {text!r}") from None
+
+
+def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Yield the items and show a progress bar on stderr, where that is a terminal."""
+    with _bars() as bars:
+        yield from bars.track(items, total=total, description=what)
+
+
+@contextmanager
+def downloading() -> Iterator[Progress]:
+    """Yield a progress callback that draws a bar on stderr, where that is a terminal, for each thing it is told of."""
+    with _bars() as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield progress
+
+
+@contextmanager
+def steps(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Yield a callback that is told how many steps are done, and draws a bar like :func:`track`."""
+    with _bars() as bars:
+        task = bars.add_task(what, total=total)
+        yield lambda done: bars.update(task, completed=done)
+
+
+def _bars() -> Bars:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    return Bars(console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,142 @@
+"""What the doctor finds, on machines that are made up."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowxfer import doctor
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A healthy machine without a GPU; a dict of its packages' versions to change."""
+    packages = {"flowxfer": "0.1.0", "numpy": "2.4", "pillow": "13.0", "onnxruntime": "1.31", "torch": None}
+    monkeypatch.setattr(doctor, "_version", packages.get)
+    monkeypatch.setattr(doctor, "_library", lambda name: None)
+    monkeypatch.setattr(doctor, "_model", lambda providers: iter(()))
+    monkeypatch.setenv("FLOWXFER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("FLOWXFER_OFFLINE", raising=False)
+    return packages
+
+
+def found(about: str, providers=None) -> doctor.Line:
+    (line,) = [line for line in doctor.examine(providers).lines if line.about == about]
+    return line
+
+
+def test_a_healthy_machine(machine):
+    report = doctor.examine()
+    assert report.healthy
+    assert {line.level for line in report.lines} == {"ok"}
+    assert found("numpy").text == "2.4"
+    assert "CPUExecutionProvider" in found("providers").text
+    assert "torch" not in {line.about for line in report.lines}
+
+
+def test_both_runtimes_at_once(machine):
+    machine["onnxruntime-gpu"] = "1.31"
+    line = found("runtime")
+    assert line.level == "problem"
+    assert "both installed" in line.text
+    assert "pip uninstall both, then install one" in line.text
+    assert not doctor.examine().healthy
+
+
+def test_no_runtime(machine, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    line = found("runtime")
+    assert line.level == "problem"
+    assert "pip install 'flowxfer[cpu]'" in line.text
+
+
+def test_a_package_that_is_not_installed_as_one(machine):
+    machine["flowxfer"] = None
+    assert found("flowxfer").level == "warning"
+
+
+def test_cuda_libraries(machine, monkeypatch):
+    assert found("cuda").text == "libcudart, libcublas, libcudnn not found; not needed on a CPU"
+    machine["onnxruntime-gpu"], machine["onnxruntime"] = "1.31", None
+    line = found("cuda")
+    assert line.level == "warning"
+    assert "libcudart, libcublas, libcudnn not found, so CUDA cannot start" in line.text
+    monkeypatch.setattr(doctor, "_library", lambda name: f"/there/lib{name}.so")
+    assert found("cuda") == doctor.Line("cuda", "ok", "/there/libcudart.so, /there/libcublas.so, /there/libcudnn.so")
+    assert found("tensorrt").text == "/there/libnvinfer.so"
+
+
+def test_libraries_that_pip_installed_are_found(monkeypatch, tmp_path):
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    for file in ("nvidia/cudnn/lib/libcudnn.so.9", "tensorrt_cu13_libs/libnvinfer.so.10"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    assert doctor._library("cudnn") == str(tmp_path / "nvidia/cudnn/lib/libcudnn.so.9")
+    assert doctor._library("nvinfer") == str(tmp_path / "tensorrt_cu13_libs/libnvinfer.so.10")
+    assert doctor._library("cublas") is None
+
+
+def test_the_cache(machine, tmp_path, monkeypatch):
+    assert found("cache").text == f"{tmp_path / 'cache'}, 0.0 MiB"
+    (tmp_path / "cache" / "models").mkdir(parents=True)
+    (tmp_path / "cache" / "models" / "weights").write_bytes(bytes(3 << 20))
+    monkeypatch.setenv("FLOWXFER_OFFLINE", "1")
+    assert found("cache").text == f"{tmp_path / 'cache'}, 3.0 MiB, FLOWXFER_OFFLINE is set"
+    monkeypatch.setenv("FLOWXFER_CACHE", str(tmp_path / "cache" / "models" / "weights" / "below-a-file"))
+    line = found("cache")
+    assert line.level == "warning"
+    assert line.text.endswith("cannot be written; set FLOWXFER_CACHE to a folder that can")
+
+
+@pytest.fixture
+def with_model(monkeypatch, tmp_path, tiny_bundle):
+    """An installation whose default model is a copy of the tiny bundle; its folder."""
+    folder = shutil.copytree(tiny_bundle, tmp_path / "model")
+    monkeypatch.setattr(doctor, "list_models", lambda: {doctor.DEFAULT: "bundled"})
+    monkeypatch.setattr(doctor, "resolve", lambda name: folder)
+    monkeypatch.setattr("flowxfer.hub.resolve", lambda name="", **options: folder)
+    return folder
+
+
+def levels() -> list[tuple[str, str]]:
+    return [(line.about, line.level) for line in doctor._model(None)]
+
+
+def test_the_model_is_verified_and_run(with_model, monkeypatch):
+    monkeypatch.setattr(doctor, "_active", lambda providers: ("CPUExecutionProvider",))
+    verified, providers = doctor._model(["CUDAExecutionProvider"])
+    assert verified.text.startswith("verified, ")
+    assert verified.text.endswith(f" files at {with_model}")
+    assert providers.text == "asked for: CUDAExecutionProvider; really active: CPUExecutionProvider"
+
+
+def test_a_real_session_says_what_is_active(tiny_bundle, monkeypatch):
+    monkeypatch.setattr(doctor, "DEFAULT", Path(tiny_bundle))
+    assert "CPUExecutionProvider" in doctor._active(["CPUExecutionProvider"])
+
+
+def test_a_damaged_model(with_model):
+    (with_model / "weights.bin").write_bytes(b"damaged")
+    assert levels() == [(doctor.DEFAULT, "problem")]
+    (line,) = doctor._model(None)
+    assert "weights.bin" in line.text
+    assert "is damaged" in line.text
+
+
+def test_a_provider_that_cannot_be_had(with_model, monkeypatch):
+    from flowxfer.errors import ProviderError
+
+    def refuse(providers):
+        raise ProviderError("no GPU here")
+
+    monkeypatch.setattr(doctor, "_active", refuse)
+    assert levels() == [(doctor.DEFAULT, "ok"), (doctor.DEFAULT, "problem")]
+
+
+def test_no_model(monkeypatch):
+    monkeypatch.setattr(doctor, "list_models", dict)
+    assert levels() == [(doctor.DEFAULT, "problem")]
