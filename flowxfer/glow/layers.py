@@ -69,7 +69,8 @@ class InvertibleConv1x1(nn.Module):
 
     def log_abs_det(self) -> Tensor:
         """Natural logarithm of the matrix's absolute determinant, a scalar."""
-        return torch.linalg.slogdet(self.weight)[1]
+        log_abs_det: Tensor = torch.linalg.slogdet(self.weight)[1]
+        return log_abs_det
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Multiply the channels by the matrix."""
@@ -100,7 +101,9 @@ class InvertibleConv1x1LU(InvertibleConv1x1):
 
     def matrix(self) -> Tensor:
         """The (C, C) matrix that the factors make."""
-        lower = torch.tril(self.lower, -1) + torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)
+        lower = torch.tril(self.lower, -1) + torch.eye(
+            len(self.lower), dtype=self.lower.dtype, device=self.lower.device
+        )
         return self.permutation @ lower @ (torch.triu(self.upper, 1) + torch.diag(self.sign * torch.exp(self.log_s)))
 
     def log_abs_det(self) -> Tensor:

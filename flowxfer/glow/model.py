@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,14 @@ class Glow(nn.Module):
         """:meth:`log_prob`."""
         return self.log_prob(images)
 
+    def steps(self, level: int) -> list[Step]:
+        """The steps of flow of one level, in the order of encoding."""
+        return list(cast(nn.ModuleList, self.levels[level]))  # type: ignore[arg-type]
+
+    def split(self, level: int) -> Split:
+        """The split that ends a level below the top."""
+        return cast(Split, self.splits[level])
+
     def encode(self, images: Tensor, kind: LatentKind = "eps") -> list[Tensor]:
         """Map images to latents.
 
@@ -102,14 +110,14 @@ class Glow(nn.Module):
         raw: list[Tensor] = []
         eps: list[Tensor] = []
         log_det = prior_log_det = x.new_zeros(len(x))
-        for level, steps in enumerate(self.levels):
+        for level in range(self.config.levels):
             x, _ = self.squeeze(x)
-            for step in steps:
+            for step in self.steps(level):
                 x, contribution = step(x)
                 log_det = log_det + contribution
             if level < len(self.splits):
                 raw.append(x.chunk(2, 1)[1])
-                x, z, contribution = self.splits[level](x)
+                x, z, contribution = self.split(level)(x)
             else:
                 raw.append(x)
                 z, contribution = self.prior(x)
@@ -128,8 +136,8 @@ class Glow(nn.Module):
         for level in reversed(range(len(self.levels))):
             if level < len(self.splits):
                 z = latents[level]
-                x = self.splits[level].inverse(x, z) if kind == "eps" else torch.cat([x, z], 1)
-            for step in reversed(self.levels[level]):
+                x = self.split(level).inverse(x, z) if kind == "eps" else torch.cat([x, z], 1)
+            for step in reversed(self.steps(level)):
                 x = step.inverse(x)
             x = self.squeeze.inverse(x)
         return x
@@ -142,9 +150,7 @@ class Glow(nn.Module):
         """
         return self.encode_with_log_prob(images)[1]
 
-    def sample(
-        self, count: int, *, temperature: float = 0.7, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def sample(self, count: int, *, temperature: float = 0.7, generator: torch.Generator | None = None) -> Tensor:
         """Draw images (count, 3, S, S); ``temperature`` is a factor on the standard normal eps."""
         parameter = self.prior.bias
         eps = [

@@ -68,7 +68,7 @@ class NormalizedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) to (N, out, H, W)."""
-        weight = self.weight
+        weight: Tensor = self.weight
         if self.padding:  # the input is the narrow side: a channel more there is cheaper than a map added to the output
             x, weight = pad_with_ring(x), torch.cat([weight, self.edge], 1)
         if self.actnorm.initializing:
@@ -117,4 +117,5 @@ class CouplingNet(nn.Module):
         with torch.autocast(x.device.type, dtype=self.precision, enabled=self.precision is not None):
             h = functional.relu(self.conv1(x), inplace=True)
             h = functional.relu(self.conv2(h), inplace=True)
-            return self.conv3(h).to(x.dtype)
+            y: Tensor = self.conv3(h)
+            return y.to(x.dtype)

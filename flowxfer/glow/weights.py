@@ -63,7 +63,7 @@ def read(path: str | os.PathLike[str]) -> tuple[GlowConfig, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a mapping
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"expected a safetensors file at {path}, but it cannot be read: {error}") from error
     if CONFIG_KEY not in header:

@@ -1,0 +1,107 @@
+"""Reads protocol buffers: as much of the wire format as a few known messages need.
+
+The format is https://protobuf.dev/programming-guides/encoding. Values stay views of the file, so a damaged length can
+only point outside the file, which is an error, and never asks for memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+
+__all__ = ["Message", "varint"]
+
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+
+
+def varint(data: memoryview, position: int) -> tuple[int, int]:
+    """The unsigned 64-bit number at ``position``, and the position behind it.
+
+    Raises:
+        ValueError: the data ends inside the number, or it is longer than 64 bits.
+    """
+    value = 0
+    for count in range(10):
+        if position + count >= len(data):
+            raise ValueError("the data ends inside a number")
+        byte = data[position + count]
+        value |= (byte & 0x7F) << (7 * count)
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, position + count + 1
+    raise ValueError("a number is longer than 64 bits")
+
+
+class Message:
+    """One protocol buffer message, its fields by number.
+
+    Raises:
+        ValueError: the bytes are no message; so do the accessors where a field has another type than they ask for.
+    """
+
+    def __init__(self, data: memoryview) -> None:
+        self._fields: defaultdict[int, list[int | memoryview]] = defaultdict(list)
+        position = 0
+        while position < len(data):
+            key, position = varint(data, position)
+            kind = key & 7
+            if kind == _VARINT:
+                value, position = varint(data, position)
+                self._fields[key >> 3].append(value)
+                continue
+            if kind == _LENGTH:
+                size, position = varint(data, position)
+            elif kind in _FIXED_SIZES:
+                size = _FIXED_SIZES[kind]
+            else:
+                raise ValueError(f"a field has the wire type {kind}")
+            if size > len(data) - position:
+                raise ValueError("the data ends inside a field")
+            self._fields[key >> 3].append(data[position : position + size])
+            position += size
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._fields
+
+    def numbers(self) -> set[int]:
+        """The numbers of the fields that are there."""
+        return set(self._fields)
+
+    def integer(self, number: int) -> int:
+        """A signed integer or enum; 0 where it is absent."""
+        value = self._fields[number][-1] if number in self else 0
+        if not isinstance(value, int):
+            raise ValueError(f"field {number} is not an integer")
+        return value - 2**64 if value >= 2**63 else value
+
+    def views(self, number: int) -> list[memoryview]:
+        """Every value of a field of bytes, text, messages or fixed-size numbers."""
+        values = self._fields[number] if number in self else []
+        views = [value for value in values if isinstance(value, memoryview)]
+        if len(views) < len(values):
+            raise ValueError(f"field {number} is an integer")
+        return views
+
+    def view(self, number: int) -> memoryview:
+        """The bytes of a field; empty where it is absent."""
+        return views[-1] if (views := self.views(number)) else memoryview(b"")
+
+    def text(self, number: int) -> str:
+        """A field of UTF-8 text."""
+        return str(self.view(number), "utf-8")
+
+    def fixed32(self, number: int) -> int:
+        """A field of four bytes, as an unsigned integer; 0 where it is absent."""
+        if number not in self:
+            return 0
+        if len(view := self.view(number)) != 4:
+            raise ValueError(f"field {number} is not of four bytes")
+        return int(struct.unpack("<I", view)[0])
+
+    def message(self, number: int) -> Message:
+        """A message in a field; an empty one where it is absent."""
+        return Message(self.view(number))
+
+    def messages(self, number: int) -> list[Message]:
+        """The messages in a repeated field."""
+        return [Message(view) for view in self.views(number)]

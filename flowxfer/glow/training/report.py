@@ -1,0 +1,98 @@
+"""What a run leaves behind while it goes: logs, validations and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flowxfer.glow.pixels import from_pixels
+from flowxfer.glow.training.config import TrainingConfig
+from flowxfer.glow.training.logs import CsvLog, TensorBoardLog
+from flowxfer.glow.training.losses import likelihood_loss
+from flowxfer.glow.training.pictures import draw_samples, draw_transfers
+from flowxfer.glow.training.trainer import Figures, Trainer
+from flowxfer.glow.training.validation import HeldOut, Measures, validate
+
+__all__ = ["Report"]
+
+STEP_COLUMNS = (
+    "step",
+    "seconds",
+    "bits_per_dimension",
+    "transfer",
+    "gradient_norm",
+    "learning_rate",
+    "transfer_weight",
+)
+VALIDATION_COLUMNS = ("step", "method", "bits_per_dimension", "expression", "changed", "whole", "drift", "cosine")
+
+
+class Report:
+    """The files of one run in its output folder.
+
+    ``steps.csv`` has means over ``log_steps`` steps, ``validation.csv`` the held-out measures of the averaged weights
+    per expression, ``pictures/`` samples and transfers.
+
+    Args:
+        config: of the run.
+        step: at which the run starts or continues.
+    """
+
+    def __init__(self, config: TrainingConfig, *, step: int) -> None:
+        folder = Path(config.output)
+        self.config = config
+        self.pictures = folder / "pictures"
+        self.held_out = HeldOut.load(config.validation) if config.validation else None
+        self.steps = CsvLog(folder / "steps.csv", STEP_COLUMNS, step=step)
+        self.validations = CsvLog(folder / "validation.csv", VALIDATION_COLUMNS, step=step)
+        self.curves = TensorBoardLog(folder / "tensorboard")
+        self._figures: list[Figures] = []
+
+    def add(self, trainer: Trainer, figures: Figures) -> None:
+        """Note one step's figures; write a row when enough have come."""
+        self._figures.append(figures)
+        if len(self._figures) < self.config.log_steps:
+            return
+        means = {name: float(np.mean([asdict(f)[name] for f in self._figures])) for name in asdict(figures)}
+        self._figures.clear()
+        row = {"step": trainer.step, "seconds": trainer.seconds, **means}
+        self.steps.add(row)
+        self.curves.add("steps", row)
+
+    def validate(self, trainer: Trainer) -> Measures | None:
+        """Draw samples of the averaged weights; where there are held-out people, measure and draw transfers.
+
+        Returns:
+            The mean over the expressions.
+        """
+        name = f"{trainer.step:07d}"
+        draw_samples(trainer.average, self.pictures / f"{name}_samples.png")
+        if self.held_out is None:
+            return None
+        draw_transfers(trainer.average, self.pictures / f"{name}_transfers.png", self.held_out, self.config.kind)
+        flow, pixels = validate(trainer.average, self.held_out, kind=self.config.kind)
+        bits = self._bits_per_dimension(trainer)
+        for method, rows in (("flow", flow), ("pixels", pixels)):
+            for measures in rows:
+                row = {
+                    "step": trainer.step,
+                    "method": method,
+                    "bits_per_dimension": bits if method == "flow" else "",
+                    **asdict(measures),
+                }
+                self.validations.add(row)
+                if method == "flow":
+                    self.curves.add(f"validation/{measures.expression}", row)
+        return flow[-1]
+
+    @torch.no_grad()
+    def _bits_per_dimension(self, trainer: Trainer) -> float:
+        """Of the held-out neutral faces, with the same noise each time."""
+        assert self.held_out is not None
+        images = from_pixels(torch.from_numpy(self.held_out.neutral))
+        noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) - 0.5
+        images = (images + noise / 2**trainer.config.model.bits).to(trainer.device)
+        return float(np.mean([float(likelihood_loss(trainer.average, batch)) for batch in torch.split(images, 16)]))

@@ -1,0 +1,145 @@
+"""How well a model transfers between held-out people, one picture of one donor, beside pixel arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowxfer.errors import InputError
+from flowxfer.glow.model import Glow, LatentKind
+from flowxfer.glow.pixels import from_pixels
+from flowxfer.glow.training.data import Pixels
+from flowxfer.glow.training.losses import changed_region
+
+__all__ = ["HeldOut", "Measures", "arithmetic", "measure", "transfer", "validate"]
+
+MEAN = "mean"
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Means over people for one expression.
+
+    Args:
+        expression: its name; ``"mean"`` is the mean over the expressions.
+        changed: squared error in the region that the expression changes, in units of that of no transfer.
+        whole: the same over the whole picture.
+        drift: root of the mean squared change outside that region, in grey levels.
+        cosine: between the change that was made and the true one, in that region.
+    """
+
+    expression: str
+    changed: float
+    whole: float
+    drift: float
+    cosine: float
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out people who all show the same expressions in full.
+
+    Args:
+        names: E expressions.
+        neutral: uint8 (P, S, S, 3).
+        expressions: uint8 (P, E, S, S, 3).
+    """
+
+    names: tuple[str, ...]
+    neutral: Pixels
+    expressions: Pixels
+
+    @classmethod
+    def load(cls, path: str) -> HeldOut:
+        """Read uint8 (P, 1 + A·E, S, S, 3): the neutral face, then each expression at A strengths, the last of them 1.
+
+        The .npz of the same name holds ``names``, the E expressions.
+
+        Raises:
+            InputError: a file cannot be read or is not of that form.
+        """
+        try:
+            pictures = np.load(path)
+            with np.load(Path(path).with_suffix(".npz")) as meta:
+                names = tuple(str(name) for name in meta["names"])
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"expected paired pictures and their .npz at {path}: {error}") from error
+        strengths, rest = divmod(pictures.shape[1] - 1, len(names))
+        if pictures.ndim != 5 or pictures.dtype != np.uint8 or rest or not strengths:
+            got = f"{pictures.dtype} {pictures.shape}"
+            raise InputError(f"expected uint8 pictures (P, 1 + A·{len(names)}, S, S, 3) in {path}, got {got}")
+        return cls(names, np.ascontiguousarray(pictures[:, 0]), np.ascontiguousarray(pictures[:, strengths::strengths]))
+
+
+def _encode(model: Glow, pictures: Tensor, kind: LatentKind) -> list[Tensor]:
+    """Latents of (N, 3, S, S), in batches."""
+    batches = [model.encode(batch, kind) for batch in torch.split(pictures, BATCH)]
+    return [torch.cat(levels) for levels in zip(*batches, strict=True)]
+
+
+def _decode(model: Glow, latents: list[Tensor], kind: LatentKind) -> Tensor:
+    """Images of latents, in batches, clipped to the range of images."""
+    batches = zip(*(torch.split(z, BATCH) for z in latents), strict=True)
+    return torch.cat([model.decode(list(batch), kind) for batch in batches]).clamp(-0.5, 0.5)
+
+
+def _moved(target: list[Tensor], donor: list[Tensor], expression: list[Tensor], alpha: float) -> list[Tensor]:
+    return [t + alpha * (e - d) for t, d, e in zip(target, donor, expression, strict=True)]
+
+
+@torch.no_grad()
+def transfer(model: Glow, target: Tensor, donor: Tensor, expression: Tensor, alpha: float, kind: LatentKind) -> Tensor:
+    """``decode(z_target + alpha · (z_expression − z_donor))`` of (N, 3, S, S), clipped to the range of images."""
+    z_target, z_donor, z_expression = (_encode(model, pictures, kind) for pictures in (target, donor, expression))
+    return _decode(model, _moved(z_target, z_donor, z_expression, alpha), kind)
+
+
+def arithmetic(target: Tensor, donor: Tensor, expression: Tensor, alpha: float) -> Tensor:
+    """Transfer without a model: ``target + alpha · (expression − donor)``, clipped."""
+    return (target + alpha * (expression - donor)).clamp(-0.5, 0.5)
+
+
+def measure(name: str, transferred: Tensor, truth: Tensor, target: Tensor) -> Measures:
+    """Compare transferred faces (N, 3, S, S) with the true ones and with the target's neutral ones."""
+    region = changed_region(target, truth).double()
+    made, true = (transferred - target).double(), (truth - target).double()
+    error = (made - true).square()
+    outside = 1 - region
+    cosine = torch.cosine_similarity((made * region).flatten(1), (true * region).flatten(1))
+    return Measures(
+        name,
+        float((error * region).sum() / (true.square() * region).sum()),
+        float(error.sum() / true.square().sum()),
+        256 * float(((made.square() * outside).sum() / (3 * outside.sum())).sqrt()),
+        float(cosine.mean()),
+    )
+
+
+def _with_mean(rows: list[Measures]) -> list[Measures]:
+    columns = ("changed", "whole", "drift", "cosine")
+    return [*rows, Measures(MEAN, *(float(np.mean([asdict(row)[column] for row in rows])) for column in columns))]
+
+
+@torch.no_grad()
+def validate(
+    model: Glow, held_out: HeldOut, *, kind: LatentKind = "raw", alpha: float = 1.0
+) -> tuple[list[Measures], list[Measures]]:
+    """Measure the model and pixel arithmetic, per expression and in the mean; each person's donor is the next one."""
+    device = next(model.parameters()).device
+    neutral = from_pixels(torch.from_numpy(held_out.neutral).to(device))
+    z_neutral = _encode(model, neutral, kind)
+    z_donor = [z.roll(-1, 0) for z in z_neutral]
+    flow, pixels = [], []
+    for index, name in enumerate(held_out.names):
+        truth = from_pixels(torch.from_numpy(np.ascontiguousarray(held_out.expressions[:, index])).to(device))
+        z_donated = [z.roll(-1, 0) for z in _encode(model, truth, kind)]
+        made = _decode(model, _moved(z_neutral, z_donor, z_donated, alpha), kind)
+        flow.append(measure(name, made, truth, neutral))
+        donated = arithmetic(neutral, neutral.roll(-1, 0), truth.roll(-1, 0), alpha)
+        pixels.append(measure(name, donated, truth, neutral))
+    return _with_mean(flow), _with_mean(pixels)
