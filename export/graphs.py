@@ -1,7 +1,7 @@
 """The ONNX graphs of a Glow, built node by node.
 
-Encode and decode share the nets' weights. They differ in the 1x1 matrices, which the decode graph holds inverted, and in a sign:
-decode subtracts where encode adds.
+Encode and decode share the nets' weights. They differ in the 1x1 matrices, which the decode graph holds inverted, and
+in a sign: decode subtracts where encode adds.
 
 In ``exact-fp32`` the flow's state is float64 around float32 nets. A net sees the state rounded to a grid, so that both
 directions give it the very same numbers whatever the state's own last bits are; its answer is then the same too, and
@@ -40,9 +40,7 @@ class GlowGraphs:
         storage: dtype of the nets' weights on disk, ``"float32"`` or ``"float16"``.
     """
 
-    def __init__(
-        self, model: Glow, weights: WeightsFile, *, precision: Precision, storage: str = "float32"
-    ) -> None:
+    def __init__(self, model: Glow, weights: WeightsFile, *, precision: Precision, storage: str = "float32") -> None:
         self.model = model
         self.config = model.config
         self.weights = weights

@@ -1,13 +1,14 @@
 """Which files an ONNX graph reads beside itself, without the onnx package.
 
 A graph may name any file as the external data of a tensor, so a bundle from elsewhere is searched for such names
-before ONNX Runtime sees it. This walks protobuf's wire format (https://protobuf.dev/programming-guides/encoding) along
-those fields of onnx.proto3 under which a TensorProto can stand.
+before ONNX Runtime sees it, along those fields of onnx.proto3 under which a TensorProto can stand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from flowxfer.wire import Message
 
 __all__ = ["external_locations"]
 
@@ -31,53 +32,17 @@ def external_locations(model: bytes) -> set[str]:
     Raises:
         ValueError: the bytes are not a well-formed message, or nest deeper than any graph of ours.
     """
-    return set(_walk(memoryview(model), "Model", 0))
+    return set(_walk(Message(memoryview(model)), "Model", 0))
 
 
-def _walk(message: memoryview, kind: str, depth: int) -> Iterator[str]:
+def _walk(message: Message, kind: str, depth: int) -> Iterator[str]:
     if depth > _MAX_DEPTH:
         raise ValueError(f"messages nest deeper than {_MAX_DEPTH}")
-    for number, value in _fields(message):
-        child = _MESSAGES[kind].get(number)
-        if child is None or value is None:
-            continue
-        if child == "Entry":
-            entry = dict(_fields(value))
-            if bytes(entry.get(1) or b"") == b"location":
-                yield bytes(entry.get(2) or b"").decode("utf-8", "replace")
-        else:
-            yield from _walk(value, child, depth + 1)
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """Number and content of each field; the content is None where it is a number."""
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        wire_type, content = tag & 7, None
-        if wire_type == 0:
-            _, position = _varint(message, position)
-        elif wire_type in (1, 5):
-            position += 8 if wire_type == 1 else 4
-        elif wire_type == 2:
-            length, start = _varint(message, position)
-            position = start + length
-            content = message[start:position]
-        else:
-            raise ValueError(f"wire type {wire_type} at byte {position}")
-        if position > len(message):
-            raise ValueError("a field is longer than its message")
-        yield tag >> 3, content
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(message):
-            raise ValueError("the message ends inside a number")
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("a number is longer than 64 bits")
+    if kind == "Entry":
+        key, value = message.text(1), message.text(2)
+        if key == "location":
+            yield value
+        return
+    for number, child in _MESSAGES[kind].items():
+        for part in message.messages(number):
+            yield from _walk(part, child, depth + 1)

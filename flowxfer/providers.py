@@ -83,7 +83,7 @@ def activate(
         options.intra_op_num_threads = threads
     try:
         session = ort.InferenceSession(graph, options, providers=list(wanted))
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # ONNX Runtime's errors have no common base
         if explicit or wanted[0] == CPU:
             raise ProviderError(f"expected {wanted[0]} to load {graph}: {error}") from error
         session = ort.InferenceSession(graph, options, providers=[CPU])

@@ -70,11 +70,12 @@ class Session:
         for name, value in (("batch_size", batch_size), ("threads", threads)):
             if value is not None and value < 1:
                 raise InputError(f"expected {name} of at least 1, got {value}")
-        wanted = choose(providers)
-        self._open = lambda graph: activate(bundle.path / graph, wanted, explicit=providers is not None, threads=threads)
-        self._encode, self._combine = self._open(ENCODE), self._open(COMBINE)
+        self._folder, self._threads, self._explicit = bundle.path, threads, providers is not None
+        self.providers: tuple[str, ...] = tuple(choose(providers))
+        self._encode = self._open(ENCODE)
+        self.providers = tuple(self._encode.get_providers())  # what came of the wish; the other graphs follow it
+        self._combine = self._open(COMBINE)
         self._decoders = {bundle.manifest.latents: self._open(DECODE)}
-        self.providers: tuple[str, ...] = tuple(self._encode.get_providers())
         self.device = "cpu" if self.providers[0] == CPU else "cuda"
         self.batch_size = batch_size or DEFAULT_BATCH_SIZE[self.device]
         self._lock = threading.Lock()
@@ -120,6 +121,9 @@ class Session:
             return images
 
         return self._batches(len(alpha), run)
+
+    def _open(self, graph: str) -> InferenceSession:
+        return activate(self._folder / graph, self.providers, explicit=self._explicit, threads=self._threads)
 
     def _decoder(self, kind: LatentKind) -> InferenceSession:
         with self._lock:

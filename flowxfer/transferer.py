@@ -214,7 +214,13 @@ class Transferer:
         return latents.chunks(self._session.upload)
 
     def _decoded(
-        self, z: Sequence[Chunk], direction: Sequence[Chunk], alpha: Array, *, quantize: bool = False, kind: LatentKind | None = None
+        self,
+        z: Sequence[Chunk],
+        direction: Sequence[Chunk],
+        alpha: Array,
+        *,
+        quantize: bool = False,
+        kind: LatentKind | None = None,
     ) -> Pixels:
         if _count(direction) not in (1, len(alpha)):
             raise InputError(

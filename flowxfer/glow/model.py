@@ -173,7 +173,7 @@ class Glow(nn.Module):
                 norm.initializing = False
 
     def set_net_precision(self, precision: torch.dtype | None) -> None:
-        """Run the coupling nets in ``torch.bfloat16`` or ``torch.float16``; ``None`` runs them in the weights' dtype."""
+        """Run the coupling nets in ``torch.bfloat16`` or ``torch.float16``, or with None in the weights' dtype."""
         for module in self.modules():
             if isinstance(module, CouplingNet):
                 module.precision = precision

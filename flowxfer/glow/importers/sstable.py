@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from flowxfer.errors import MissingExtraError
-from flowxfer.glow.importers.wire import varint
+from flowxfer.wire import varint
 
 __all__ = ["MAGIC", "crc32c", "entries"]
 

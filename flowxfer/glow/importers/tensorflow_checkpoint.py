@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from flowxfer.errors import WeightsError
 from flowxfer.glow.importers.sstable import crc32c, entries
 from flowxfer.glow.importers.tensor_proto import DTYPES, shape
-from flowxfer.glow.importers.wire import Message
+from flowxfer.wire import Message
 
 __all__ = ["TensorBundle", "find_prefix"]
 

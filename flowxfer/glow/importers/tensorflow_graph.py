@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flowxfer.errors import WeightsError
 from flowxfer.glow.importers.tensor_proto import FLOATS, constant, shape
-from flowxfer.glow.importers.wire import Message
+from flowxfer.wire import Message
 
 __all__ = ["FrozenGraph", "read_graph"]
 

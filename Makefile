@@ -1,0 +1,38 @@
+# Two commands for a new checkout: `make demo` sets up and runs the main job, `make test` sets up and passes the tests.
+# Both work in .venv and take the versions of constraints.txt, torch among them: plain torch would be another build.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/flowxfer demo --force
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: setup.cfg constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[cpu]'
+	touch $@
+
+$(VENV)/test.stamp: setup.cfg constraints.txt | $(VENV)/bin/python
+	$(PIP) torch
+	$(PIP) --editable '.[test]'
+	touch $@
+
+$(VENV)/lint.stamp: $(VENV)/test.stamp
+	$(PIP) --editable '.[dev]'
+	touch $@
