@@ -59,7 +59,7 @@ class Model:
 MODELS = {
     model.name: model
     for model in (
-        Model(DEFAULT, "64 px, trained on synthetic people; part of flowxfer", "Apache-2.0"),
+        Model(DEFAULT, "64 px, trained on synthetic people; part of flowxfer", "CC0-1.0"),
         Model(
             "openai-celebahq-256",
             "256 px, OpenAI's published Glow, trained on CelebA-HQ; downloaded and converted on first use",

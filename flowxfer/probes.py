@@ -14,7 +14,7 @@ __all__ = ["PROBES", "probe", "probes"]
 
 
 def _photograph(rng: np.random.Generator, size: int) -> Picture:
-    """Random fields with the amplitude spectrum of natural images, about 1/f (Field 1987), correlated in colour."""
+    """Random fields with the amplitude spectrum of natural images, about 1/f, correlated in colour."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None])
     frequency[0, 0] = 1 / size
     noise = rng.standard_normal((4, size, size))

@@ -26,7 +26,7 @@ __all__ = ["PAPER_ALPHAS", "Faces", "Transferer"]
 class Transferer:
     """Transfers facial expressions between faces, with one model.
 
-    The equation is that of Valenzuela et al., "Expression transfer using flow-based generative models" (CVPRW 2021):
+    The equation is that of "Expression Transfer Using Flow-based Generative Models" (CVPR Workshops 2021):
     ``z = z_target + alpha · (z_expression − mean(z_neutral))``. Wherever faces are taken, they may be paths, PIL images
     or uint8 arrays of the model's size, one or many, or :class:`Latents` that were encoded before. Results are uint8
     arrays (N, S, S, 3). Safe to call from several threads.

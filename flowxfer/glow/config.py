@@ -15,7 +15,7 @@ __all__ = ["Coupling", "GlowConfig"]
 
 @dataclass(frozen=True)
 class GlowConfig:
-    """The architecture of one Glow (Kingma and Dhariwal 2018, https://arxiv.org/abs/1807.03039).
+    """The architecture of one Glow (https://arxiv.org/abs/1807.03039).
 
     Args:
         image_size: height and width in pixels, a multiple of ``2 ** levels``.

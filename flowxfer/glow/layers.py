@@ -1,8 +1,8 @@
 """The invertible layers of Glow.
 
 Each has ``forward(x) -> (y, log_det)`` and ``inverse(y) -> x``. ``x`` is (N, C, H, W), ``log_det`` is (N,): the natural
-logarithm of the absolute determinant of the Jacobian, per sample. Section numbers are those of Kingma and Dhariwal
-2018 (https://arxiv.org/abs/1807.03039); the arithmetic is that of OpenAI's released code.
+logarithm of the absolute determinant of the Jacobian, per sample. Section numbers are those of the Glow
+paper (https://arxiv.org/abs/1807.03039); the arithmetic is that of OpenAI's released code.
 """
 
 from __future__ import annotations

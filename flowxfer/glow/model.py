@@ -53,7 +53,7 @@ class Step(nn.Module):
 
 
 class Glow(nn.Module):
-    """The multi-scale flow of Kingma and Dhariwal 2018, computing what OpenAI's code computes.
+    """The multi-scale flow of the Glow paper (https://arxiv.org/abs/1807.03039), computing what OpenAI's code computes.
 
     Images are (N, 3, H, W) in (−0.5, 0.5), as :func:`flowxfer.glow.pixels.from_pixels` makes them. Latents are a list
     with one (N, C, H, W) tensor per level (:meth:`GlowConfig.latent_shapes`), of one of two kinds: ``"eps"``, each
