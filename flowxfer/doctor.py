@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from flowxfer.bundle import Bundle
 from flowxfer.errors import FlowxferError
 from flowxfer.hub import DEFAULT, cache_folder, list_models, resolve
+
+if TYPE_CHECKING:
+    from flowxfer.transferer import Transferer
 
 __all__ = ["Line", "Report", "examine"]
 
@@ -92,20 +95,24 @@ def _model(providers: Sequence[str] | None) -> Iterator[Line]:
     try:
         bundle = Bundle.open(resolve(DEFAULT))
         yield Line(DEFAULT, "ok", f"verified, {len(bundle.manifest.files)} files at {bundle.path}")
-        active = _active(providers)
+        transferer = _transferer(providers)
     except FlowxferError as error:
         yield Line(DEFAULT, "problem", str(error))
         return
     except ImportError:
         return  # that onnxruntime is missing has been said
     asked = ", ".join(providers) if providers else "the best there is"
-    yield Line("providers", "ok", f"asked for: {asked}; really active: {', '.join(active)}")
+    yield Line("providers", "ok", f"asked for: {asked}; really active: {', '.join(transferer.providers)}")
+    if lost := transferer.self_test():
+        yield Line("round trip", "problem", f"{lost:.3%} of the values do not come back; use another provider")
+    else:
+        yield Line("round trip", "ok", "every pixel of every probe came back")
 
 
-def _active(providers: Sequence[str] | None) -> tuple[str, ...]:
+def _transferer(providers: Sequence[str] | None) -> Transferer:
     from flowxfer.transferer import Transferer
 
-    return Transferer(DEFAULT, providers=providers).providers
+    return Transferer(DEFAULT, providers=providers)
 
 
 def _libraries() -> Iterator[Line]:

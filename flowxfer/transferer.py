@@ -14,6 +14,7 @@ from flowxfer.bundle import Bundle, LatentKind, Manifest
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels, Sources, load_faces
 from flowxfer.latents import Alpha, Array, Latents, alpha_per_level
+from flowxfer.probes import probes
 from flowxfer.session import Chunk, Session
 
 Faces: TypeAlias = "Sources | Latents"
@@ -207,6 +208,14 @@ class Transferer:
         rng = np.random.default_rng(seed)
         levels = [temperature * rng.standard_normal((n, *shape)) for shape in self.manifest.latent_shapes]
         return self._decoded(self._session.upload(levels), self._nowhere, np.zeros((n, 1)), kind="eps")
+
+    def self_test(self) -> float:
+        """Share of values that do not survive a round trip of difficult pictures; 0 for a sound ``exact-fp32`` model.
+
+        The pictures are those of :mod:`flowxfer.probes`: photograph-like, noise, constant, extremes and gradient.
+        """
+        images = probes(self.size)
+        return float((self.decode(self.encode(images)) != images).mean())
 
     def _chunks(self, faces: Faces) -> list[Chunk]:
         latents = faces if isinstance(faces, Latents) else self.encode(faces)

@@ -6,9 +6,10 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from flowxfer import doctor
+from flowxfer import Transferer, doctor
 
 
 @pytest.fixture
@@ -107,16 +108,27 @@ def levels() -> list[tuple[str, str]]:
 
 
 def test_the_model_is_verified_and_run(with_model, monkeypatch):
-    monkeypatch.setattr(doctor, "_active", lambda providers: ("CPUExecutionProvider",))
-    verified, providers = doctor._model(["CUDAExecutionProvider"])
+    transferer = Transferer(with_model)
+    monkeypatch.setattr(doctor, "_transferer", lambda providers: transferer)
+    verified, providers, round_trip = doctor._model(["CUDAExecutionProvider"])
     assert verified.text.startswith("verified, ")
     assert verified.text.endswith(f" files at {with_model}")
     assert providers.text == "asked for: CUDAExecutionProvider; really active: CPUExecutionProvider"
+    assert round_trip == doctor.Line("round trip", "ok", "every pixel of every probe came back")
+
+
+def test_a_model_that_loses_pixels(with_model, monkeypatch):
+    transferer = Transferer(with_model)
+    decode = transferer.decode
+    monkeypatch.setattr(transferer, "decode", lambda latents: decode(latents) ^ np.uint8([1, 0, 0]))
+    monkeypatch.setattr(doctor, "_transferer", lambda providers: transferer)
+    assert levels()[-1] == ("round trip", "problem")
+    assert [line.text for line in doctor._model(None)][-1].startswith("33.333% of the values do not come back")
 
 
 def test_a_real_session_says_what_is_active(tiny_bundle, monkeypatch):
     monkeypatch.setattr(doctor, "DEFAULT", Path(tiny_bundle))
-    assert "CPUExecutionProvider" in doctor._active(["CPUExecutionProvider"])
+    assert doctor._transferer(["CPUExecutionProvider"]).providers == ("CPUExecutionProvider",)
 
 
 def test_a_damaged_model(with_model):
@@ -133,7 +145,7 @@ def test_a_provider_that_cannot_be_had(with_model, monkeypatch):
     def refuse(providers):
         raise ProviderError("no GPU here")
 
-    monkeypatch.setattr(doctor, "_active", refuse)
+    monkeypatch.setattr(doctor, "_transferer", refuse)
     assert levels() == [(doctor.DEFAULT, "ok"), (doctor.DEFAULT, "problem")]
 
 

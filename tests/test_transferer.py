@@ -174,3 +174,11 @@ def test_faces_of_another_size_are_refused(transferer):
 def test_options_must_be_positive(tiny_bundle, option):
     with pytest.raises(InputError, match=f"expected {option} of at least 1, got 0"):
         Transferer(tiny_bundle, **{option: 0})
+
+
+def test_self_test_sees_a_lost_pixel(tiny_bundle, monkeypatch):
+    transferer = Transferer(tiny_bundle, threads=1)
+    assert transferer.self_test() == 0
+    decode = transferer.decode
+    monkeypatch.setattr(transferer, "decode", lambda latents: decode(latents) ^ np.uint8([0, 1, 0]))
+    assert transferer.self_test() == pytest.approx(1 / 3)
