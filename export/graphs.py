@@ -19,6 +19,7 @@ from flowxfer.bundle import LatentKind, Precision
 from flowxfer.glow.model import Glow, Step
 
 from .builder import GraphBuilder
+from .ends import edited_latents, pixels_in, pixels_out, with_ones
 from .folding import Affine, Array, Net, fold_net, fold_prior, fold_split, fold_step
 from .layout import Layout, homogeneous
 from .nets import Nets
@@ -54,23 +55,23 @@ class GlowGraphs:
     def encode(self, latents: LatentKind) -> ModelProto:
         """uint8 ``image`` (N, S, S, 3) and the scalar ``bin_width`` to latents ``z0``, ``z1``, … of a kind."""
         g = self._start("encode", latents)
-        x = self._pixels_in()
+        x = pixels_in(g, self.config.image_size, self.dtype)
         for level in range(self._top):
             z1, z2 = self._encode_level(level, x)
-            self._latents_out(level, self._standardise(level, z1, z2))
+            self._output(level, self._standardise(level, z1, z2))
             x = self._squeeze(level, z1)
-        self._latents_out(self._top, self._standardise_top(*self._encode_level(self._top, x)))
+        self._output(self._top, self._standardise_top(*self._encode_level(self._top, x)))
         return g.model("From images to latents.")
 
     def decode(self, latents: LatentKind) -> ModelProto:
         """Latents ``z``, ``direction`` and ``alpha`` to the uint8 ``image`` of ``z + alpha · direction``."""
         g = self._start("decode", latents)
-        *edited, top = self._latents_in()
+        *edited, top = edited_latents(g, self.config.latent_shapes(), self.dtype)
         x = self._decode_level(self._top, *self._destandardise_top(top))
         for level in reversed(range(self._top)):
             z1 = self._unsqueeze(level, x)
             x = self._decode_level(level, z1, self._destandardise(level, z1, edited[level]))
-        self._pixels_out(x)
+        pixels_out(g, x, self.config.image_size, self.dtype)
         return g.model("From latents, edited by z + alpha · direction, to images.")
 
     def combine(self) -> ModelProto:
@@ -233,7 +234,7 @@ class GlowGraphs:
         else:
             z = self._scaled("top/state", z, self.unit)
         z1, z2 = g.nodes("Split", ("top/z1", "top/z2"), z, axis=1, num_outputs=2)
-        return self._with_ones("top/ones", z1), z2
+        return with_ones(g, "top/ones", z1, self.dtype), z2
 
     def _top_prior(self) -> tuple[str, str]:
         size = self._size(self._top)
@@ -246,64 +247,10 @@ class GlowGraphs:
     def _scaled(self, name: str, value: str, factor: float) -> str:
         return self.graph.node("Mul", name, value, self.graph.constant(f"{name}/factor", factor, self.dtype))
 
-    # ---- inputs and outputs
-
-    def _pixels_in(self) -> str:
-        """The image's bins' centres in grey levels, squeezed: (N, 13, H·W) with a row of ones."""
-        g, size = self.graph, self.config.image_size
-        image = g.input("image", "uint8", ("batch", size, size, 3))
-        bin_width = g.input("bin_width", "float32", ())
-        x = g.reshape("image/blocks", image, (0, size // 2, 2, size // 2, 2, 3))
-        x = g.node("Transpose", "image/squeeze", x, perm=[0, 5, 2, 4, 1, 3])
-        x = g.cast("image/float", g.reshape("image/rows", x, (0, 12, size * size // 4)), "float32")
-        x = g.node("Floor", "image/bin", g.node("Div", "image/bins", x, bin_width))
-        x = g.node("Add", "image/center", x, g.constant("half", 0.5, "float32"))
-        x = g.node("Mul", "image/grey", x, bin_width)
-        return self._with_ones("image/ones", g.cast("image/state", x, self.dtype))
-
-    def _pixels_out(self, x: str) -> None:
-        """Grey levels (N, 12, H·W) to the lower edges of their bins, as an image."""
-        g, size = self.graph, self.config.image_size
-        bin_width = g.cast("image/bin_width", g.input("bin_width", "float32", ()), self.dtype)
-        x = g.node("Floor", "image/bin", g.node("Div", "image/bins", x, bin_width))
-        x = g.node("Mul", "image/grey", x, bin_width)
-        limits = (g.constant("black", 0, self.dtype), g.constant("white", 255, self.dtype))
-        x = g.cast("image/uint8", g.node("Clip", "image/clip", x, *limits), "uint8")
-        x = g.reshape("image/blocks", x, (0, 3, 2, 2, size // 2, size // 2))
-        x = g.node("Transpose", "image/unsqueeze", x, perm=[0, 4, 2, 5, 3, 1])
-        g.output(g.reshape("image/rows", x, (0, size, size, 3)), "image", "uint8", ("batch", size, size, 3))
-
-    def _latents_out(self, level: int, z: str) -> None:
+    def _output(self, level: int, z: str) -> None:
         shape = self.config.latent_shapes()[level]
         z = self.graph.reshape(f"latents/{level}", z, (0, *shape))
         self.graph.output(z, f"z{level}", self.dtype, ("batch", *shape))
-
-    def _latents_in(self) -> list[str]:
-        """Each level's ``z + alpha · direction``, (N, C, H·W); z and direction may be one for the whole batch."""
-        g, edited = self.graph, []
-        shapes = self.config.latent_shapes()
-        z = [g.input(f"z{i}", self.dtype, ("z_batch", *shape)) for i, shape in enumerate(shapes)]
-        directions = [
-            g.input(f"direction{i}", self.dtype, ("direction_batch", *shape)) for i, shape in enumerate(shapes)
-        ]
-        alpha = g.input("alpha", self.dtype, ("batch", "alphas"))
-        alpha = g.node("Add", "edit/alpha", alpha, g.constant("edit/levels", np.zeros((1, len(shapes))), self.dtype))
-        alphas = g.nodes(
-            "Split", [f"edit/alpha{i}" for i in range(len(shapes))], alpha, axis=1, num_outputs=len(shapes)
-        )
-        for level, (channels, height, width) in enumerate(shapes):
-            name, rows = f"edit/level{level}", (0, channels, height * width)
-            strength = g.reshape(f"{name}/alpha", alphas[level], (0, 1, 1))
-            direction = g.reshape(f"{name}/direction", directions[level], rows)
-            change = g.node("Mul", f"{name}/change", strength, direction)
-            edited.append(g.node("Add", f"{name}/z", g.reshape(f"{name}/rows", z[level], rows), change))
-        return edited
-
-    def _with_ones(self, name: str, rows: str) -> str:
-        """Append a row of ones."""
-        g = self.graph
-        pads = g.constant("ones/pads", [0, 0, 0, 0, 1, 0], "int64")
-        return g.node("Pad", name, rows, pads, g.constant("ones/value", 1, self.dtype))
 
     def _module(self, level: int, index: int) -> Step:
         return self.model.steps(level)[index]
