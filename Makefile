@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowxfer demo --force
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,min,max,rounds
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

@@ -74,7 +74,7 @@ class Session:
         self.providers: tuple[str, ...] = tuple(choose(providers))
         self._encode = self._open(ENCODE)
         self.providers = tuple(self._encode.get_providers())  # what came of the wish; the other graphs follow it
-        self._combine = self._open(COMBINE)
+        self._combine = self._open(COMBINE, threads=1)  # a few products of vectors: a second thread would only wait
         self._decoders = {bundle.manifest.latents: self._open(DECODE)}
         self.device = "cpu" if self.providers[0] == CPU else "cuda"
         self.batch_size = batch_size or DEFAULT_BATCH_SIZE[self.device]
@@ -122,8 +122,9 @@ class Session:
 
         return self._batches(len(alpha), run)
 
-    def _open(self, graph: str) -> InferenceSession:
-        return activate(self._folder / graph, self.providers, explicit=self._explicit, threads=self._threads)
+    def _open(self, graph: str, threads: int | None = None) -> InferenceSession:
+        threads = threads or self._threads
+        return activate(self._folder / graph, self.providers, explicit=self._explicit, threads=threads)
 
     def _decoder(self, kind: LatentKind) -> InferenceSession:
         with self._lock:

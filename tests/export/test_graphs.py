@@ -136,6 +136,15 @@ def test_nodes_have_speaking_names(tmp_path):
     assert {"level0/step1/coupling/conv1", "level1/step0/linear/z1", "split0/eps", "image/squeeze"} <= names
 
 
+@pytest.mark.parametrize(("precision", "nodes"), [("fp32", 12), ("exact-fp32", 15)])
+def test_a_step_has_no_node_too_many(tmp_path, precision, nodes):
+    """The guard against slower graphs that no noisy machine can fool: Round and two Casts are what exactness costs."""
+    exported(random_glow(depth=3).float(), tmp_path / "bundle", precision=precision)
+    for name in (ENCODE, DECODE):
+        graph = onnx.load(tmp_path / "bundle" / name, load_external_data=False).graph
+        assert sum(node.name.startswith("level1/step1/") for node in graph.node) == nodes
+
+
 def test_manifest_says_what_was_measured(tmp_path):
     manifest = exported(random_glow().float(), tmp_path / "bundle")
     assert manifest == Bundle.open(tmp_path / "bundle").manifest
