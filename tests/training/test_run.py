@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +75,24 @@ def test_curves_are_for_those_who_have_tensorboard(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     TensorBoardLog(tmp_path / "curves").add("steps", {"step": 1, "loss": 0.5})
     assert not (tmp_path / "curves").exists()
+
+
+def test_curves_are_written_where_tensorboard_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, float, int]] = []
+
+    class SummaryWriter:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path)
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, value, step))
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    TensorBoardLog(tmp_path).add("steps", {"step": 7, "loss": 0.5, "method": "flow"})
+    assert written == [("steps/loss", 0.5, 7)]
 
 
 def test_the_command_trains_and_reports_errors(faces: Path, tmp_path: Path) -> None:
