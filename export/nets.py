@@ -12,7 +12,8 @@ import numpy as np
 from .builder import GraphBuilder
 from .folding import Array32, Net
 
-# Outputs of a 3x3 convolution up to which ONNX Runtime's CPU kernels, which pad outputs to 16, lose to its transpose.
+# Outputs of a 3x3 convolution up to which ONNX Runtime's CPU kernels, which pad outputs to 16, lose to its transpose:
+# with it a 64 px model of width 128 encodes in 9 % less time than without, and 6 or 24 in place of 12 gain nothing.
 TRANSPOSED_UP_TO = 12
 
 __all__ = ["Nets"]
