@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from flowxfer import __version__
-from flowxfer.cli import demo, faces, latents, models, workshop
+from flowxfer.cli import demo, faces, latents, models, photo, workshop
 from flowxfer.cli.running import Commands
 
 __all__ = ["app", "main"]
@@ -22,6 +22,8 @@ EXAMPLES: dict[Callable[..., None], str] = {
     faces.sweep: "flowxfer sweep --target me.jpg --expression smile.png --neutral performer/ -o sweep/ --gif",
     faces.mix: "flowxfer mix me.jpg you.jpg --alpha 0.5 -o us.png",
     faces.sample: "flowxfer sample -n 16 --temperature 0.7 --seed 1 -o samples.png",
+    photo.align: "flowxfer align holiday.jpg -o faces/",
+    photo.photo: "flowxfer photo holiday.jpg -e smile.png -n neutral.png --alpha 0.8 -o smiling.png",
     latents.mean: "flowxfer mean performer/ -o neutral.safetensors",
     latents.encode: "flowxfer encode me.jpg you.jpg -o faces.safetensors",
     latents.decode: "flowxfer decode faces.safetensors -o faces/",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flowxfer.cli.options import Alpha, Expression, Force, ModelName, Neutral, Output, Providers
-from flowxfer.cli.running import alphas, outputs, track, transferer, unused
+from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
 
 __all__ = ["mix", "sample", "sweep", "transfer"]
@@ -34,7 +34,7 @@ def transfer(
     from flowxfer import images
 
     targets = images.expand(target)
-    destinations = outputs(output, _names(targets), force)
+    destinations = outputs(output, names(targets), force)
     strength = alphas(alpha)
     flow = transferer(model, provider)
     performer = images.load(expression, flow.size), images.load_faces(neutral, flow.size, resize=True)
@@ -121,15 +121,3 @@ def sample(
     for result, path in zip(results, destinations, strict=True):
         images.save(result, path)
         typer.echo(path)
-
-
-def _names(paths: list[Path]) -> list[str]:
-    """Name each result after its picture, with the folder's name where two pictures share theirs."""
-    names = [path.stem for path in paths]
-    if len(set(names)) < len(names):
-        names = [f"{path.resolve().parent.name}_{path.stem}" for path in paths]
-    if len(set(names)) < len(names):
-        raise InputError(
-            "expected targets whose names differ, for the results are named after them; transfer them apart"
-        )
-    return names

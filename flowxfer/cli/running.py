@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowxfer.hub import Progress
     from flowxfer.transferer import Transferer
 
-__all__ = ["Commands", "alphas", "downloading", "outputs", "steps", "track", "transferer", "unused"]
+__all__ = ["Commands", "alphas", "downloading", "names", "outputs", "steps", "track", "transferer", "unused"]
 
 Item = TypeVar("Item")
 
@@ -75,6 +75,18 @@ def outputs(output: Path, names: Sequence[str], force: bool) -> list[Path]:
     if len(names) != 1:
         raise InputError(f"expected a folder for {len(names)} pictures, got the file name {output}")
     return [unused(output, force)]
+
+
+def names(paths: list[Path]) -> list[str]:
+    """Name each result after its picture, with the folder's name where two pictures share theirs."""
+    found = [path.stem for path in paths]
+    if len(set(found)) < len(found):
+        found = [f"{path.resolve().parent.name}_{path.stem}" for path in paths]
+    if len(set(found)) < len(found):
+        raise InputError(
+            "expected targets whose names differ, for the results are named after them; transfer them apart"
+        )
+    return found
 
 
 def alphas(text: str) -> list[float]:

@@ -1,0 +1,116 @@
+"""Commands on whole photographs: align, photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from flowxfer.cli.options import Alpha, Expression, Force, ModelName, Neutral, Output, Providers
+from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
+from flowxfer.errors import InputError
+
+if TYPE_CHECKING:
+    from flowxfer.faces import Choice, Detector
+
+__all__ = ["align", "photo"]
+
+
+Which = Annotated[
+    str, typer.Option(help="Which of several: all, largest, leftmost, or a number from 0, from the left.")
+]
+Finder = Annotated[
+    Literal["dlib", "dlib68", "mtcnn"],
+    typer.Option("--detector", help="What finds faces; the landmarks of dlib68 exclude commercial use."),
+]
+Rotations = Annotated[bool, typer.Option("--rotations", help="Also look for faces on their side or head; 4x slower.")]
+
+
+def align(
+    photos: Annotated[list[str], typer.Argument(help="Photographs, folders of them, or patterns.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
+    size: Annotated[int, typer.Option(min=1, help="Pixels of a face.")] = 256,
+    face: Which = "all",
+    detector: Finder = "dlib",
+    rotations: Rotations = False,
+    force: Force = False,
+) -> None:
+    """Cut the faces out of photographs, aligned as the models expect them.
+
+    Writes NAME.png, or NAME_0.png, NAME_1.png, … from left to right where a photograph has several. One without a face
+    is named on stderr and left out.
+    """
+    from flowxfer import faces, images
+
+    paths, which, find = images.expand(photos), _choice(face), _detector(detector)
+    found = 0
+    for path, name in track(zip(paths, names(paths), strict=True), len(paths), "align"):
+        aligned = faces.align(path, find, size, rotations=rotations)
+        if not aligned:
+            typer.echo(f"{path}: no face found", err=True)
+            continue
+        chosen = faces.left_to_right(faces.choose(aligned, which))
+        files = [name] if len(chosen) == 1 else [f"{name}_{index}" for index in range(len(chosen))]
+        for one, file in zip(chosen, files, strict=True):
+            images.save(one.crop, unused(output / f"{file}.png", force))
+            typer.echo(output / f"{file}.png")
+        found += len(chosen)
+    if not found:
+        raise InputError(f"expected a face in at least one of {len(paths)} pictures, found none; --rotations may help")
+
+
+def photo(
+    photo: Annotated[Path, typer.Argument(help="A whole photograph.")],
+    expression: Expression,
+    neutral: Neutral,
+    output: Output,
+    alpha: Alpha = "0.4",
+    face: Which = "largest",
+    detector: Finder = "dlib",
+    rotations: Rotations = False,
+    paste: Annotated[
+        Literal["change", "blend", "crop"],
+        typer.Option(help="Add what changed, also drop old detail where that is much, or lay the whole new face over."),
+    ] = "change",
+    model: ModelName = "synthetic-64",
+    provider: Providers = None,
+    force: Force = False,
+) -> None:
+    """Give somebody in a photograph the expression of another person.
+
+    The performer's pictures are aligned faces; `flowxfer align` makes them. Outside of the face no pixel changes, which
+    a PNG keeps and a JPEG does not.
+    """
+    from flowxfer import faces, images
+
+    (path,) = outputs(output, [photo.stem], force)
+    strength, which, find = alphas(alpha), _choice(face), _detector(detector)
+    ways = {"change": faces.paste_change, "blend": faces.paste_blend, "crop": faces.paste_crop}
+    picture = images.load(photo)
+    flow = transferer(model, provider)
+    result = faces.transfer_photo(
+        flow,
+        picture,
+        images.load(expression, flow.size),
+        images.load_faces(neutral, flow.size, resize=True),
+        strength[0] if len(strength) == 1 else strength,
+        face=which,
+        detector=find,
+        rotations=rotations,
+        paste=ways[paste],
+    )
+    images.save(result, path)
+    typer.echo(path)
+
+
+def _choice(text: str) -> Choice:
+    return int(text) if text.isdecimal() else cast("Choice", text)  # faces.choose() refuses what it does not know
+
+
+def _detector(name: str) -> Detector:
+    from flowxfer.faces import DlibDetector, MtcnnDetector
+
+    if name == "mtcnn":
+        return MtcnnDetector()
+    return DlibDetector(landmarks=68 if name == "dlib68" else 5)
