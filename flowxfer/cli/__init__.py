@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from flowxfer import __version__
-from flowxfer.cli import demo, faces, latents, models, photo, workshop
+from flowxfer.cli import demo, evaluation, faces, latents, models, photo, workshop
 from flowxfer.cli.running import Commands
 
 __all__ = ["app", "main"]
@@ -27,6 +27,8 @@ EXAMPLES: dict[Callable[..., None], str] = {
     latents.mean: "flowxfer mean performer/ -o neutral.safetensors",
     latents.encode: "flowxfer encode me.jpg you.jpg -o faces.safetensors",
     latents.decode: "flowxfer decode faces.safetensors -o faces/",
+    evaluation.paper: "flowxfer paper -o results",
+    evaluation.fidelity: "flowxfer fidelity -o fidelity.csv",
     workshop.export: "flowxfer export graph_unoptimized.pb -o celebahq/ --latents eps",
     workshop.train: "flowxfer train faces64.toml --resume",
     models.models: "flowxfer models",

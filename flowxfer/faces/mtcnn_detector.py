@@ -65,7 +65,7 @@ def _facenet() -> Any:
     try:
         return import_module("facenet_pytorch")
     except ImportError as error:
-        raise MissingExtraError(error.name or "facenet_pytorch", "mtcnn", "MtcnnDetector") from None
+        raise MissingExtraError(error.name or "facenet_pytorch", "facenet", "MtcnnDetector") from None
     except RuntimeError as error:
         # torchvision registers its operators on import and breaks there beside a PyTorch of another build.
         raise FlowxferError(

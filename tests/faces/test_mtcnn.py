@@ -17,7 +17,7 @@ def detector():
     """MTCNN, with torchvision's one compiled operator in plain torch where torchvision has no build for this torch."""
     missing = [name for name in ("facenet_pytorch", "torchvision") if importlib.util.find_spec(name) is None]
     if missing:
-        pytest.skip(f"{' and '.join(missing)} not installed; pip install 'flowxfer[mtcnn]' brings it")
+        pytest.skip(f"{' and '.join(missing)} not installed; pip install 'flowxfer[facenet]' brings it")
     with pytest.MonkeyPatch.context() as patch:
         library = define_operators(patch)
         yield MtcnnDetector()
@@ -116,7 +116,7 @@ def test_arguments_out_of_range():
 
 def test_what_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "facenet_pytorch", None)
-    with pytest.raises(MissingExtraError, match=r"MtcnnDetector needs facenet_pytorch, .*'flowxfer\[mtcnn\]'"):
+    with pytest.raises(MissingExtraError, match=r"MtcnnDetector needs facenet_pytorch, .*'flowxfer\[facenet\]'"):
         MtcnnDetector()
 
 

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import csv
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from flowxfer.cli import evaluation
+from flowxfer.cli.running import Commands
+
+FACES = Path(str(resources.files("flowxfer") / "data" / "faces"))
+
+
+@pytest.fixture
+def invoke(tiny_bundle):
+    app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
+    app.command()(evaluation.paper)
+    app.command()(evaluation.fidelity)
+
+    def run(*arguments):
+        return CliRunner().invoke(app, [*map(str, arguments), "--model", str(tiny_bundle)])
+
+    return run
+
+
+def test_paper_runs_on_the_demo_people(invoke, tmp_path):
+    result = invoke("paper", "-o", tmp_path / "out", "-e", "smile", "--alphas", "0.30,0.5")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.strip() == str(tmp_path / "out")
+    assert (tmp_path / "out/results/transferring/expression1/id1/0.3/id1_0.3.png").is_file()
+    assert (tmp_path / "out/results/transferring/expression1/id4.png").is_file()
+
+
+def test_paper_names_what_it_skips(invoke, tmp_path):
+    for name in ("id1_aligned/a1", "id1_aligned/a2", "id2_aligned/b1", "expressions/smile"):
+        target = tmp_path / "data" / f"{name}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((FACES / "truth/id1/smile.png").read_bytes())
+    (tmp_path / "data/id1_aligned/a1.png").write_bytes(b"")
+    result = invoke("paper", tmp_path, "-o", tmp_path / "out", "--alphas", "0.5")
+    assert result.exit_code == 0
+    assert "a1.png: expected a picture" in result.stderr
+
+
+def test_fidelity_writes_a_row_for_each_transfer(invoke, tmp_path):
+    result = invoke("fidelity", "-o", tmp_path / "fidelity.csv", "--alphas", "1")
+    assert result.exit_code == 0, result.stderr
+    with open(tmp_path / "fidelity.csv") as file:
+        assert len(list(csv.DictReader(file))) == 3 * 10 * 4
+    header, *rows, path = result.stdout.splitlines()
+    assert header.split()[:3] == ["method", "alpha", "mouth"]
+    assert [row.split()[0] for row in rows] == ["equation", "pixels", "none"]
+    assert path.endswith("fidelity.csv")
+    assert "--force replaces it" in invoke("fidelity", "-o", tmp_path / "fidelity.csv").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--weights", "w.pt"], "expected --likeness vggface2 or casia-webface with --weights, got none"),
+        (["--openface", "."], "expected --action-units openface with --openface, got none"),
+        (["--action-units", "openface", "--openface", "."], "expected OpenFace's FaceLandmarkImg in ."),
+        (["--expression", "grin"], "got grin"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(invoke, tmp_path, arguments, message):
+    result = invoke("paper", "-o", tmp_path / "out", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
