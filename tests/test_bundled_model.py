@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from flowxfer import Transferer, hub
+from flowxfer.evaluation.fidelity import TruePeople, changed_region, drift, pixel_arithmetic, relative_error
 from flowxfer.images import load_faces
 
 FACES = Path(str(resources.files("flowxfer") / "data" / "faces"))
@@ -32,3 +33,32 @@ def test_every_demo_picture_comes_back(transferer):
     for folder in folders:
         faces = load_faces(folder, transferer.size, resize=True)
         np.testing.assert_array_equal(transferer.decode(transferer.encode(faces)), faces)
+
+
+@pytest.fixture(scope="module")
+def transferred(transferer):
+    """Of each expression: the faces of four held-out people before, with it in truth, and as transferred from a fifth."""
+    people = TruePeople.read(FACES)
+    target, neutral = people.faces("neutral", transferer.size), people.neutral(transferer.size)
+    return {
+        name: (
+            target,
+            people.faces(name, transferer.size),
+            transferer.transfer(target, people.performed(name, transferer.size), neutral, 1.0),
+            pixel_arithmetic(target, people.performed(name, transferer.size), neutral, 1.0),
+        )
+        for name in people.expressions
+    }
+
+
+def test_transfers_are_as_near_to_the_truth_as_its_card_says(transferred):
+    """The card's figures are of 48 other people; these bounds leave room for the four people here."""
+    errors, outside = {}, []
+    for name, (target, truth, made, pixels) in transferred.items():
+        region = changed_region(target, truth)
+        errors[name] = relative_error(made, truth, target, region)
+        outside.append(drift(made, target, region))
+        assert errors[name] < 0.9 * relative_error(pixels, truth, target, region)
+    assert np.mean(list(errors.values())) < 0.35
+    assert errors["closed"] < 0.2
+    assert np.mean(outside) < 2
