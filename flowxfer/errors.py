@@ -9,6 +9,7 @@
     ├── BundleError                    a bundle that is damaged, incomplete or of another version
     ├── ParityError                    an exported graph that does not compute what the model computes
     ├── ProviderError                  an execution provider that was asked for and cannot be had
+    ├── DivergenceError                a training run whose gradient is no longer finite
     ├── DownloadError                  a model that cannot be fetched or does not match its hash
     └── MissingExtraError (ImportError)   an optional dependency that is not installed
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 __all__ = [
     "BundleError",
+    "DivergenceError",
     "DownloadError",
     "FlowxferError",
     "ImageError",
@@ -66,6 +68,10 @@ class ParityError(FlowxferError):
 
 class ProviderError(FlowxferError):
     """An execution provider that was asked for and cannot be had."""
+
+
+class DivergenceError(FlowxferError):
+    """A training run whose gradient is no longer finite."""
 
 
 class DownloadError(FlowxferError):

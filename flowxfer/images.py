@@ -89,7 +89,11 @@ def load_faces(sources: Sources, size: int, *, resize: bool = False) -> Pixels:
         face = load(source, size if resize else None)
         if face.shape[:2] != (size, size):
             where = f" in {source}" if isinstance(source, (str, os.PathLike)) else ""
-            way_out = "resize=True resizes it" if face.shape[0] == face.shape[1] else "crop it to a square face"
+            way_out = (
+                f"flowxfer.images.load_faces(…, {size}, resize=True) resizes it"
+                if face.shape[0] == face.shape[1]
+                else "flowxfer.faces.align() cuts faces out"
+            )
             raise ShapeError(f"expected faces of {size}x{size} pixels, got {_size(face)}{where}; {way_out}")
         faces.append(face)
     if not faces:

@@ -37,7 +37,7 @@ def test_every_demo_picture_comes_back(transferer):
 
 @pytest.fixture(scope="module")
 def transferred(transferer):
-    """Of each expression: the faces of four held-out people before, with it in truth, and as transferred from a fifth."""
+    """Of each expression: four held-out faces before it, with it in truth, transferred by model, and by pixels."""
     people = TruePeople.read(FACES)
     target, neutral = people.faces("neutral", transferer.size), people.neutral(transferer.size)
     return {

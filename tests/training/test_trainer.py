@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from flowxfer.errors import WeightsError
+from flowxfer.errors import DivergenceError, WeightsError
 from flowxfer.glow import Glow, GlowConfig, load
-from flowxfer.glow.training import DivergenceError, Trainer, TrainingConfig, paired_losses, train
+from flowxfer.glow.training import Trainer, TrainingConfig, paired_losses, train
 from flowxfer.glow.training.data import Pairs
 
 from .conftest import SIZE, TINY

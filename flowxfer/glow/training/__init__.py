@@ -3,10 +3,9 @@
 from flowxfer.glow.training.config import TrainingConfig
 from flowxfer.glow.training.losses import likelihood_loss, paired_losses, transfer_loss
 from flowxfer.glow.training.run import train
-from flowxfer.glow.training.trainer import DivergenceError, Figures, Trainer
+from flowxfer.glow.training.trainer import Figures, Trainer
 
 __all__ = [
-    "DivergenceError",
     "Figures",
     "Trainer",
     "TrainingConfig",

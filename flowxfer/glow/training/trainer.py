@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowxfer.errors import FlowxferError, WeightsError
+from flowxfer.errors import DivergenceError, WeightsError
 from flowxfer.glow import weights
 from flowxfer.glow.model import Glow
 from flowxfer.glow.pixels import from_pixels
@@ -24,13 +24,9 @@ from flowxfer.glow.training.config import TrainingConfig
 from flowxfer.glow.training.data import Faces, Pairs, Pixels, Transfers
 from flowxfer.glow.training.losses import likelihood_loss, paired_losses
 
-__all__ = ["DivergenceError", "Figures", "Trainer"]
+__all__ = ["Figures", "Trainer"]
 
 INITIALIZATION_PICTURES = 128
-
-
-class DivergenceError(FlowxferError):
-    """A run whose gradient is no longer finite."""
 
 
 @dataclass(frozen=True)
