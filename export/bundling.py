@@ -13,6 +13,7 @@ import onnx
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, MANIFEST, SAMPLE, WEIGHTS, LatentKind, Manifest, Precision, sha256
 from flowxfer.errors import InputError
 from flowxfer.glow.model import Glow
+from flowxfer.providers import runtime
 
 from . import parity
 from .builder import OPSET
@@ -49,8 +50,10 @@ def export_bundle(
 
     Raises:
         InputError: something stands at ``folder`` that is not a bundle, or is one and ``overwrite`` is false.
+        MissingExtraError: ONNX Runtime, which parity is measured with, is not installed.
         ParityError: the graphs do not compute what the model computes.
     """
+    runtime()  # parity will need it: without it, say so before the work
     target = Path(folder)
     if target.exists() and not (overwrite and (target / MANIFEST).is_file()):
         raise InputError(f"expected a new folder for the bundle, but {target} exists; remove it or choose another")

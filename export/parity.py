@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 
 from flowxfer.bundle import DECODE, ENCODE, LatentKind, Manifest
@@ -14,6 +13,7 @@ from flowxfer.errors import ParityError
 from flowxfer.glow.model import Glow
 from flowxfer.glow.pixels import from_pixels, to_pixels
 from flowxfer.probes import probe
+from flowxfer.providers import CPU, runtime
 
 Images = npt.NDArray[np.uint8]
 Latents = list[npt.NDArray[np.floating]]
@@ -75,7 +75,7 @@ class _Graphs:
 
     def __init__(self, folder: Path) -> None:
         self._encode, self._decode = (
-            onnxruntime.InferenceSession(folder / name, providers=["CPUExecutionProvider"]) for name in (ENCODE, DECODE)
+            runtime().InferenceSession(folder / name, providers=[CPU]) for name in (ENCODE, DECODE)
         )
 
     def encode(self, images: Images) -> Latents:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, SAMPLE, Bundle, LatentKind
 from flowxfer.errors import InputError
-from flowxfer.providers import CPU, activate, choose, runtime
+from flowxfer.providers import CUDA, TENSORRT, activate, choose, runtime
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, OrtValue
@@ -76,7 +76,7 @@ class Session:
         self.providers = tuple(self._encode.get_providers())  # what came of the wish; the other graphs follow it
         self._combine = self._open(COMBINE, threads=1)  # a few products of vectors: a second thread would only wait
         self._decoders = {bundle.manifest.latents: self._open(DECODE)}
-        self.device = "cpu" if self.providers[0] == CPU else "cuda"
+        self.device = "cuda" if self.providers[0] in (CUDA, TENSORRT) else "cpu"  # other providers take host memory
         self.batch_size = batch_size or DEFAULT_BATCH_SIZE[self.device]
         self._lock = threading.Lock()
         self._names = [f"z{level}" for level in range(len(bundle.manifest.latent_shapes))]

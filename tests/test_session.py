@@ -160,3 +160,22 @@ def test_importing_flowxfer_does_not_load_onnxruntime():
     code = "import sys, flowxfer; print('onnxruntime' in sys.modules, 'pooch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "device"),
+    [
+        ("CPUExecutionProvider", "cpu"),
+        ("OpenVINOExecutionProvider", "cpu"),
+        (CUDA, "cuda"),
+        ("TensorrtExecutionProvider", "cuda"),
+    ],
+)
+def test_latents_lie_where_the_provider_keeps_them(tiny_bundle, monkeypatch, provider, device):
+    class Opened:
+        def get_providers(self):
+            return [provider]
+
+    monkeypatch.setattr(session, "choose", lambda asked: [provider])
+    monkeypatch.setattr(session, "activate", lambda *_, **__: Opened())
+    assert Session(Bundle.open(tiny_bundle)).device == device
