@@ -17,7 +17,7 @@ IR_VERSION = 9
 
 Dimension = int | str
 
-__all__ = ["IR_VERSION", "OPSET", "GraphBuilder"]
+__all__ = ["IR_VERSION", "OPSET", "Dimension", "GraphBuilder"]
 
 
 class GraphBuilder:
@@ -45,8 +45,12 @@ class GraphBuilder:
         return name
 
     def output(self, value: str, name: str, dtype: str, shape: Sequence[Dimension]) -> None:
-        """Declare an output."""
+        """Declare an output under a name of its own."""
         self.node("Identity", name, value)
+        self.result(name, dtype, shape)
+
+    def result(self, name: str, dtype: str, shape: Sequence[Dimension]) -> None:
+        """Declare as an output what a node of that name computes."""
         self._outputs.append(helper.make_tensor_value_info(name, _onnx_type(dtype), shape))
 
     def node(self, op: str, name: str, *inputs: str, **attributes: Any) -> str:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
-from flowxfer.bundle import COMBINE, DECODE, ENCODE, MANIFEST, SAMPLE, WEIGHTS, LatentKind, Manifest, Precision, sha256
+from flowxfer.bundle import (
+    COMBINE,
+    DECODE,
+    ENCODE,
+    PRECISIONS,
+    SAMPLE,
+    WEIGHTS,
+    LatentKind,
+    Manifest,
+    Precision,
+    sha256,
+)
 from flowxfer.errors import InputError
 from flowxfer.glow.model import Glow
 from flowxfer.providers import runtime
 
 from . import parity
 from .builder import OPSET
+from .folded import FoldedGlow
 from .graphs import GlowGraphs
+from .staging import new_folder
 from .weights_file import WeightsFile
 
-__all__ = ["export_bundle"]
+__all__ = ["export_bundle", "finish", "write_graphs"]
 
 
 def export_bundle(
@@ -44,23 +55,25 @@ def export_bundle(
         licence: under which the weights may be used, for the manifest.
         origin: where the weights come from, for the manifest.
         latents: ``"eps"``, as in OpenAI's demo and the paper, or ``"raw"``.
-        precision: ``"exact-fp32"``, whose round trip is exact, or ``"fp32"``.
+        precision: ``"exact-fp32"`` or ``"exact-fp16"``, whose round trips are exact, or ``"fp32"``.
         storage: dtype of the nets' weights on disk, ``"float32"`` or ``"float16"``.
         overwrite: whether a bundle that stands at ``folder`` may be replaced.
 
     Raises:
-        InputError: something stands at ``folder`` that is not a bundle, or is one and ``overwrite`` is false.
+        InputError: something stands at ``folder`` that is not a bundle, or is one and ``overwrite`` is false; or the
+            precision is one that ONNX Runtime's CPU provider, which parity is measured with, cannot run.
         MissingExtraError: ONNX Runtime, which parity is measured with, is not installed.
         ParityError: the graphs do not compute what the model computes.
     """
     runtime()  # parity will need it: without it, say so before the work
-    target = Path(folder)
-    if target.exists() and not (overwrite and (target / MANIFEST).is_file()):
-        raise InputError(f"expected a new folder for the bundle, but {target} exists; remove it or choose another")
+    if precision == "exact-bf16":
+        raise InputError(
+            "expected a precision that ONNX Runtime's CPU provider can run, got exact-bf16, for which it has no"
+            ' convolution; export in exact-fp32 and run that with Transferer(engine="torch", precision="exact-bf16")'
+        )
     if storage not in parity.BOUNDS:
         raise InputError(f"expected storage of {' or '.join(parity.BOUNDS)}, got {storage!r}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
+    with new_folder(folder, "bundle", overwrite=overwrite) as staged:
         manifest = Manifest(
             name=name,
             architecture=model.config.to_dict(),
@@ -73,40 +86,28 @@ def export_bundle(
             licence=licence,
             origin=origin,
         )
-        staged = Path(temporary) / "bundle"
-        staged.mkdir()
-        _write_graphs(model, staged, manifest, storage)
+        with WeightsFile(staged / WEIGHTS) as weights:
+            write_graphs(GlowGraphs(FoldedGlow(model), weights, precision=precision, storage=storage), staged, latents)
         figures = parity.measure(model, staged, manifest)
-        parity.check(figures, storage)
-        hashes = {file.name: sha256(file) for file in sorted(staged.iterdir())}
-        manifest = replace(manifest, parity=figures, files=hashes)
-        manifest.write(staged)
-        _swap(staged, target)
-    return manifest
+        parity.check(figures, "float16" if PRECISIONS[precision][1] == "float16" else storage)
+        return finish(manifest, figures, staged)
 
 
-def _write_graphs(model: Glow, folder: Path, manifest: Manifest, storage: str) -> None:
-    with WeightsFile(folder / WEIGHTS) as weights:
-        graphs = GlowGraphs(model, weights, precision=manifest.precision, storage=storage)
-        onnx.save(graphs.encode(manifest.latents), folder / ENCODE)
-        onnx.save(graphs.decode(manifest.latents), folder / DECODE)
-        onnx.save(graphs.combine(), folder / COMBINE)
-        if manifest.latents == "raw":
-            onnx.save(graphs.decode("eps"), folder / SAMPLE)
+def write_graphs(graphs: GlowGraphs, folder: Path, latents: LatentKind) -> None:
+    """Write every graph of a bundle for one kind of latents, and check them."""
+    onnx.save(graphs.encode(latents), folder / ENCODE)
+    onnx.save(graphs.decode(latents), folder / DECODE)
+    onnx.save(graphs.combine(), folder / COMBINE)
+    if latents == "raw":
+        onnx.save(graphs.decode("eps"), folder / SAMPLE)
+    graphs.weights.flush()
     for graph in folder.glob("*.onnx"):
         onnx.checker.check_model(graph, full_check=True)
 
 
-def _swap(staged: Path, target: Path) -> None:
-    """Move the new bundle into place; one that stood there goes only when it has."""
-    if target.exists():
-        old = staged.parent / "old"
-        target.rename(old)
-        try:
-            staged.rename(target)
-        except OSError:
-            old.rename(target)
-            raise
-        shutil.rmtree(old)
-    else:
-        staged.rename(target)
+def finish(manifest: Manifest, figures: dict[str, float], folder: Path) -> Manifest:
+    """Write the manifest, with the figures of parity and the hash of every other file, and give it back."""
+    hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+    manifest = replace(manifest, parity=figures, files=hashes)
+    manifest.write(folder)
+    return manifest

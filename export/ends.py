@@ -9,18 +9,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .builder import GraphBuilder
+from .builder import Dimension, GraphBuilder
 
-__all__ = ["edited_latents", "pixels_in", "pixels_out", "with_ones"]
+__all__ = ["edited_latents", "pixels_in", "pixels_out", "wide_pixels_in", "wide_pixels_out", "with_ones"]
 
 
 def pixels_in(g: GraphBuilder, size: int, dtype: str) -> str:
     """Inputs ``image`` and ``bin_width`` to the bins' centres in grey levels, squeezed: (N, 13, H·W) with its ones."""
     image = g.input("image", "uint8", ("batch", size, size, 3))
-    bin_width = g.input("bin_width", "float32", ())
+    return _centers(g, g.cast("image/float", _squeezed(g, image, size), "float32"), dtype)
+
+
+def wide_pixels_in(g: GraphBuilder, size: int, dtype: str) -> str:
+    """:func:`pixels_in` for a runtime that can do nothing with uint8 but cast it."""
+    image = g.input("image", "uint8", ("batch", size, size, 3))
+    return _centers(g, _squeezed(g, g.cast("image/float", image, "float32"), size), dtype)
+
+
+def _squeezed(g: GraphBuilder, image: str, size: int) -> str:
     x = g.reshape("image/blocks", image, (0, size // 2, 2, size // 2, 2, 3))
     x = g.node("Transpose", "image/squeeze", x, perm=[0, 5, 2, 4, 1, 3])
-    x = g.cast("image/float", g.reshape("image/rows", x, (0, 12, size * size // 4)), "float32")
+    return g.reshape("image/rows", x, (0, 12, size * size // 4))
+
+
+def _centers(g: GraphBuilder, x: str, dtype: str) -> str:
+    bin_width = g.input("bin_width", "float32", ())
     x = g.node("Floor", "image/bin", g.node("Div", "image/bins", x, bin_width))
     x = g.node("Add", "image/center", x, g.constant("half", 0.5, "float32"))
     x = g.node("Mul", "image/grey", x, bin_width)
@@ -29,30 +42,43 @@ def pixels_in(g: GraphBuilder, size: int, dtype: str) -> str:
 
 def pixels_out(g: GraphBuilder, x: str, size: int, dtype: str) -> None:
     """Grey levels (N, 12, H·W) and the input ``bin_width`` to the lower edges of their bins, the output ``image``."""
+    x = _unsqueezed(g, g.cast("image/uint8", _edges(g, x, dtype), "uint8"), size)
+    g.output(x, "image", "uint8", ("batch", size, size, 3))
+
+
+def wide_pixels_out(g: GraphBuilder, x: str, size: int, dtype: str) -> None:
+    """:func:`pixels_out` for a runtime that can do nothing with uint8 but make it."""
+    g.cast("image", _unsqueezed(g, _edges(g, x, dtype), size), "uint8")
+    g.result("image", "uint8", ("batch", size, size, 3))
+
+
+def _edges(g: GraphBuilder, x: str, dtype: str) -> str:
     bin_width = g.cast("image/bin_width", g.input("bin_width", "float32", ()), dtype)
     x = g.node("Floor", "image/bin", g.node("Div", "image/bins", x, bin_width))
     x = g.node("Mul", "image/grey", x, bin_width)
-    limits = (g.constant("black", 0, dtype), g.constant("white", 255, dtype))
-    x = g.cast("image/uint8", g.node("Clip", "image/clip", x, *limits), "uint8")
+    return g.node("Clip", "image/clip", x, g.constant("black", 0, dtype), g.constant("white", 255, dtype))
+
+
+def _unsqueezed(g: GraphBuilder, x: str, size: int) -> str:
     x = g.reshape("image/blocks", x, (0, 3, 2, 2, size // 2, size // 2))
     x = g.node("Transpose", "image/unsqueeze", x, perm=[0, 4, 2, 5, 3, 1])
-    g.output(g.reshape("image/rows", x, (0, size, size, 3)), "image", "uint8", ("batch", size, size, 3))
+    return g.reshape("image/rows", x, (0, size, size, 3))
 
 
-def edited_latents(g: GraphBuilder, shapes: Sequence[tuple[int, int, int]], dtype: str) -> list[str]:
+def edited_latents(g: GraphBuilder, shapes: Sequence[tuple[int, int, int]], dtype: str, alphas: Dimension) -> list[str]:
     """Inputs ``z``, ``direction`` and ``alpha`` to each level's ``z + alpha · direction``, (N, C, H·W).
 
-    Latents and directions may be one for the whole batch; alpha is (N, 1) or (N, levels).
+    Latents and directions may be one for the whole batch; alpha is (N, 1) or (N, levels), as ``alphas`` declares it.
     """
     z = [g.input(f"z{i}", dtype, ("z_batch", *shape)) for i, shape in enumerate(shapes)]
     directions = [g.input(f"direction{i}", dtype, ("direction_batch", *shape)) for i, shape in enumerate(shapes)]
-    alpha = g.input("alpha", dtype, ("batch", "alphas"))
+    alpha = g.input("alpha", dtype, ("batch", alphas))
     alpha = g.node("Add", "edit/alpha", alpha, g.constant("edit/levels", np.zeros((1, len(shapes))), dtype))
-    alphas = g.nodes("Split", [f"edit/alpha{i}" for i in range(len(shapes))], alpha, axis=1, num_outputs=len(shapes))
+    strengths = g.nodes("Split", [f"edit/alpha{i}" for i in range(len(shapes))], alpha, axis=1, num_outputs=len(shapes))
     edited = []
     for level, (channels, height, width) in enumerate(shapes):
         name, rows = f"edit/level{level}", (0, channels, height * width)
-        strength = g.reshape(f"{name}/alpha", alphas[level], (0, 1, 1))
+        strength = g.reshape(f"{name}/alpha", strengths[level], (0, 1, 1))
         direction = g.reshape(f"{name}/direction", directions[level], rows)
         change = g.node("Mul", f"{name}/change", strength, direction)
         edited.append(g.node("Add", f"{name}/z", g.reshape(f"{name}/rows", z[level], rows), change))

@@ -3,9 +3,9 @@
 Encode and decode share the nets' weights. They differ in the 1x1 matrices, which the decode graph holds inverted, and
 in a sign: decode subtracts where encode adds.
 
-In ``exact-fp32`` the flow's state is float64 around float32 nets. A net sees the state rounded to a grid, so that both
-directions give it the very same numbers whatever the state's own last bits are; its answer is then the same too, and
-what encode added decode takes away to some 1e-15.
+In the exact precisions the flow's state is float64 around nets in float32 or less. A net sees the state rounded to a
+grid, so that both directions give it the very same numbers whatever the state's own last bits are; its answer is then
+the same too, and what encode added decode takes away to some 1e-15.
 """
 
 from __future__ import annotations
@@ -15,18 +15,15 @@ import math
 import numpy as np
 from onnx import ModelProto
 
-from flowxfer.bundle import LatentKind, Precision
-from flowxfer.glow.model import Glow, Step
+from flowxfer.bundle import PRECISIONS, LatentKind, Precision
 
-from .builder import GraphBuilder
+from .builder import Dimension, GraphBuilder
 from .ends import edited_latents, pixels_in, pixels_out, with_ones
-from .folding import Affine, Array, Net, fold_net, fold_prior, fold_split, fold_step
+from .folded import Folded
+from .folding import Affine, Array, Net
 from .layout import Layout, homogeneous
-from .nets import Nets
+from .nets import GRID, Nets
 from .weights_file import WeightsFile
-
-# States up to 256 fit float32 on this grid exactly; float64 loses 1e-10 of it on the way, so a rounding seldom flips.
-GRID = 2.0**16
 
 __all__ = ["GRID", "GlowGraphs"]
 
@@ -35,27 +32,26 @@ class GlowGraphs:
     """Builds the encode and the decode graph over one weights file.
 
     Args:
-        model: a Glow.
+        model: the folded arrays of a Glow.
         weights: receives the arrays.
-        precision: ``"fp32"`` or ``"exact-fp32"``.
+        precision: a key of :data:`flowxfer.bundle.PRECISIONS`.
         storage: dtype of the nets' weights on disk, ``"float32"`` or ``"float16"``.
     """
 
-    def __init__(self, model: Glow, weights: WeightsFile, *, precision: Precision, storage: str = "float32") -> None:
+    def __init__(self, model: Folded, weights: WeightsFile, *, precision: Precision, storage: str = "float32") -> None:
         self.model = model
         self.config = model.config
         self.weights = weights
         self.storage = storage
-        exact = precision == "exact-fp32"
-        self.dtype = "float64" if exact else "float32"
-        self.unit = GRID if exact else 1.0
+        self.dtype, self.net_dtype = PRECISIONS[precision]
+        self.unit = GRID if precision == "exact-fp32" else 1.0
         self._top = model.config.levels - 1
         self._folded: dict[tuple[int, int], Net] = {}
 
     def encode(self, latents: LatentKind) -> ModelProto:
         """uint8 ``image`` (N, S, S, 3) and the scalar ``bin_width`` to latents ``z0``, ``z1``, … of a kind."""
         g = self._start("encode", latents)
-        x = pixels_in(g, self.config.image_size, self.dtype)
+        x = self._pixels_in()
         for level in range(self._top):
             z1, z2 = self._encode_level(level, x)
             self._output(level, self._standardise(level, z1, z2))
@@ -66,12 +62,12 @@ class GlowGraphs:
     def decode(self, latents: LatentKind) -> ModelProto:
         """Latents ``z``, ``direction`` and ``alpha`` to the uint8 ``image`` of ``z + alpha · direction``."""
         g = self._start("decode", latents)
-        *edited, top = edited_latents(g, self.config.latent_shapes(), self.dtype)
+        *edited, top = edited_latents(g, self.config.latent_shapes(), self.dtype, self._alphas())
         x = self._decode_level(self._top, *self._destandardise_top(top))
         for level in reversed(range(self._top)):
             z1 = self._unsqueeze(level, x)
             x = self._decode_level(level, z1, self._destandardise(level, z1, edited[level]))
-        pixels_out(g, x, self.config.image_size, self.dtype)
+        self._pixels_out(x)
         return g.model("From latents, edited by z + alpha · direction, to images.")
 
     def combine(self) -> ModelProto:
@@ -97,8 +93,22 @@ class GlowGraphs:
     def _start(self, name: str, latents: LatentKind = "raw") -> GraphBuilder:
         self.eps = latents == "eps"
         self.graph = GraphBuilder(name, self.weights, self.storage)
-        self.nets = Nets(self.graph, self.dtype)
+        self.nets = self._nets()
         return self.graph
+
+    # ---- what a graph for another runtime does in its own way
+
+    def _nets(self) -> Nets:
+        return Nets(self.graph, self.dtype, self.net_dtype, self.unit)
+
+    def _alphas(self) -> Dimension:
+        return "alphas"
+
+    def _pixels_in(self) -> str:
+        return pixels_in(self.graph, self.config.image_size, self.dtype)
+
+    def _pixels_out(self, x: str) -> None:
+        pixels_out(self.graph, x, self.config.image_size, self.dtype)
 
     # ---- the steps of the flow
 
@@ -123,7 +133,7 @@ class GlowGraphs:
 
     def _affine(self, level: int, index: int) -> Affine:
         """ActNorm and 1x1 in the state's units; the very first also takes grey levels at the bins' centres to them."""
-        folded = fold_step(self._module(level, index))
+        folded = self.model.step(level, index)
         affine = Affine(folded.matrix, self.unit * folded.bias)
         if level == index == 0:
             affine = affine.after(Affine(np.eye(12) * self.unit / 256, np.full(12, -self.unit / 2)))
@@ -172,8 +182,7 @@ class GlowGraphs:
     def _net(self, level: int, index: int) -> Net:
         """A step's net, folded once for both directions."""
         if (level, index) not in self._folded:
-            size = self._size(level)
-            self._folded[level, index] = fold_net(self._module(level, index), size, size, self.unit)
+            self._folded[level, index] = self.model.net(level, index, self.unit)
         return self._folded[level, index]
 
     # ---- between levels
@@ -211,7 +220,7 @@ class GlowGraphs:
         )
 
     def _prior(self, level: int, z1: str) -> tuple[str, str]:
-        weight, bias = fold_split(self.model.split(level), self.unit)
+        weight, bias = self.model.split(level, self.unit)
         return self.nets.prior(f"split{level}", weight, bias, z1, self._size(level))
 
     def _standardise_top(self, z1: str, z2: str) -> str:
@@ -237,8 +246,7 @@ class GlowGraphs:
         return with_ones(g, "top/ones", z1, self.dtype), z2
 
     def _top_prior(self) -> tuple[str, str]:
-        size = self._size(self._top)
-        mean, logs = fold_prior(self.model.prior, size, size)
+        mean, logs = self.model.prior()
         return (
             self.graph.weight("top/mean", self.unit * mean, self.dtype),
             self.graph.weight("top/std", self.unit * np.exp(logs), self.dtype),
@@ -251,9 +259,6 @@ class GlowGraphs:
         shape = self.config.latent_shapes()[level]
         z = self.graph.reshape(f"latents/{level}", z, (0, *shape))
         self.graph.output(z, f"z{level}", self.dtype, ("batch", *shape))
-
-    def _module(self, level: int, index: int) -> Step:
-        return self.model.steps(level)[index]
 
     def _size(self, level: int) -> int:
         return self.config.image_size >> (level + 1)

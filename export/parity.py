@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from flowxfer.bundle import DECODE, ENCODE, LatentKind, Manifest
+from flowxfer.bundle import DECODE, ENCODE, Bundle, LatentKind, Manifest
 from flowxfer.errors import ParityError
 from flowxfer.glow.model import Glow
 from flowxfer.glow.pixels import from_pixels, to_pixels
@@ -17,6 +18,7 @@ from flowxfer.providers import CPU, runtime
 
 Images = npt.NDArray[np.uint8]
 Latents = list[npt.NDArray[np.floating]]
+Reference = Callable[[Images], tuple[Latents, Images]]
 
 # Largest differences that an export may show. Latents: of their root mean square; pixels: grey levels, where a
 # difference of 1 can be a rounding across the edge of a bin. Weights stored in float16 are another model by that much.
@@ -27,24 +29,39 @@ BOUNDS = {
 
 EDIT = -0.1  # strength of the edit that is compared, along the latents themselves: a step towards the mean face
 
-__all__ = ["BOUNDS", "check", "measure"]
+__all__ = ["BOUNDS", "check", "measure", "measure_against"]
 
 
 def measure(model: Glow, folder: Path, manifest: Manifest) -> dict[str, float]:
-    """Compare both graphs with PyTorch on a picture like a photograph, and try its round trip and that of noise.
+    """:func:`compare` a bundle's graphs with PyTorch."""
+    return compare(lambda images: _torch(model, images, manifest.latents), folder, manifest)
+
+
+def measure_against(bundle: Bundle, folder: Path, manifest: Manifest) -> dict[str, float]:
+    """:func:`compare` a bundle's graphs with those of the bundle that they were made from."""
+    return compare(_Graphs(bundle.path).edit, folder, manifest)
+
+
+def compare(reference: Reference, folder: Path, manifest: Manifest) -> dict[str, float]:
+    """Compare both graphs with a reference on a picture like a photograph, and try its round trip and that of noise.
+
+    Args:
+        reference: gives the latents of images, and the images of those latents when :data:`EDIT` has been applied.
+        folder: with the graphs.
+        manifest: the bundle's to be.
 
     Returns:
         ``latents_error``: largest difference of a level's latents, in units of its root mean square;
         ``pixels_error`` and ``mean_pixels_error``: difference in grey levels of an edited picture;
-        ``round_trip_wrong``: share of pixels that do not come back from a round trip through the graphs.
+        ``round_trip_wrong``: share of pixels that do not come back from a round trip through the graphs, and
+        ``round_trip_error``, by how many grey levels at most.
     """
     graphs = _Graphs(folder)
     images = np.stack([probe(kind, manifest.image_size, seed=0) for kind in ("photograph", "noise")])
     latents = graphs.encode(images)
     restored = graphs.decode(latents, [np.zeros_like(z) for z in latents])
-    latents = [z[:1] for z in latents]
-    edited = graphs.decode(latents, latents, alpha=EDIT)
-    expected_latents, expected_pixels = _torch(model, images[:1], manifest.latents)
+    latents, edited = graphs.edit(images[:1])
+    expected_latents, expected_pixels = reference(images[:1])
     difference = np.abs(edited.astype(int) - expected_pixels.astype(int))
     return {
         "latents_error": max(
@@ -53,6 +70,7 @@ def measure(model: Glow, folder: Path, manifest: Manifest) -> dict[str, float]:
         "pixels_error": float(difference.max()),
         "mean_pixels_error": float(difference.mean()),
         "round_trip_wrong": float((restored != images).mean()),
+        "round_trip_error": float(np.abs(restored.astype(int) - images).max()),
     }
 
 
@@ -65,7 +83,7 @@ def check(parity: dict[str, float], storage: str) -> None:
     for name, bound in BOUNDS[storage].items():
         if not parity[name] <= bound:  # a NaN is beyond every bound
             raise ParityError(
-                f"expected graphs that compute what PyTorch does, {name} of at most {bound}, got {parity[name]:.3g}; "
+                f"expected graphs that compute what the model does, {name} of at most {bound}, got {parity[name]:.3g}; "
                 "weights this wild have no dependable float32 result"
             )
 
@@ -82,10 +100,14 @@ class _Graphs:
         latents: Latents = self._encode.run(None, {"image": images, "bin_width": np.array(1, np.float32)})
         return latents
 
+    def edit(self, images: Images) -> tuple[Latents, Images]:
+        latents = self.encode(images)
+        return latents, self.decode(latents, latents, alpha=EDIT)
+
     def decode(self, z: Latents, direction: Latents, alpha: float = 0.0) -> Images:
         feed = {f"z{i}": level for i, level in enumerate(z)}
         feed |= {f"direction{i}": level for i, level in enumerate(direction)}
-        feed |= {"alpha": np.full((len(z[0]), 1), alpha, z[0].dtype), "bin_width": np.array(1, np.float32)}
+        feed |= {"alpha": np.full((len(z[0]), len(z)), alpha, z[0].dtype), "bin_width": np.array(1, np.float32)}
         images: Images = self._decode.run(None, feed)[0]
         return images
 

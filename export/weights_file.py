@@ -51,6 +51,10 @@ class WeightsFile:
         self._file.write(data)
         self._entries[name] = _Entry(array.dtype, array.shape, offset, len(data))
 
+    def flush(self) -> None:
+        """Bring what was appended to the disk, for others to read."""
+        self._file.flush()
+
     def __contains__(self, name: str) -> bool:
         return name in self._entries
 

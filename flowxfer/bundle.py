@@ -17,12 +17,21 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from flowxfer.errors import BundleError
+from flowxfer.errors import BundleError, reason
 from flowxfer.external_data import external_locations
 from flowxfer.files import replacing
 
 LatentKind = Literal["eps", "raw"]
-Precision = Literal["fp32", "exact-fp32"]
+Precision = Literal["fp32", "mixed", "exact-fp32", "exact-fp16", "exact-bf16"]
+
+# What a precision computes in: the flow's state, then the coupling nets. A float64 state is what makes it exact.
+PRECISIONS: dict[Precision, tuple[str, str]] = {
+    "fp32": ("float32", "float32"),
+    "mixed": ("float32", "float16"),
+    "exact-fp32": ("float64", "float32"),
+    "exact-fp16": ("float64", "float16"),
+    "exact-bf16": ("float64", "bfloat16"),
+}
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -31,6 +40,7 @@ DECODE = "decode.onnx"
 COMBINE = "combine.onnx"
 SAMPLE = "sample.onnx"
 WEIGHTS = "weights.bin"
+TENSORRT = "tensorrt.json"  # in a bundle whose graphs TensorRT takes: the batches that its engines are built for
 
 __all__ = [
     "COMBINE",
@@ -38,7 +48,9 @@ __all__ = [
     "ENCODE",
     "FORMAT",
     "MANIFEST",
+    "PRECISIONS",
     "SAMPLE",
+    "TENSORRT",
     "WEIGHTS",
     "Bundle",
     "LatentKind",
@@ -65,7 +77,7 @@ class Manifest:
         bits: bits a colour value had in training.
         latent_shapes: (C, H, W) of each level's latents.
         latents: whether they are ``"eps"`` or ``"raw"``.
-        precision: ``"fp32"``, or ``"exact-fp32"``: nets in float32 around a state in float64.
+        precision: a key of :data:`PRECISIONS`; the exact ones hold the state in float64 around nets in fewer bits.
         opset: the graphs' ONNX opset.
         licence: under which the weights may be used.
         origin: where the weights come from.
@@ -90,7 +102,7 @@ class Manifest:
     @property
     def latents_dtype(self) -> str:
         """NumPy name of the latents' dtype."""
-        return "float64" if self.precision == "exact-fp32" else "float32"
+        return PRECISIONS[self.precision][0]
 
     @cached_property
     def model_hash(self) -> str:
@@ -115,14 +127,14 @@ class Manifest:
         except FileNotFoundError:
             raise BundleError(f"expected a bundle with a {MANIFEST} in {folder}; `flowxfer export` makes one") from None
         except (OSError, ValueError, RecursionError) as error:
-            raise BundleError(f"expected JSON in {path}: {error}") from error
+            raise BundleError(f"expected JSON in {path}: {reason(error)}") from error
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise BundleError(f"expected a manifest of format {FORMAT} in {path}; export the model again")
         try:
             manifest = cls(**{**values, "latent_shapes": tuple(map(tuple, values["latent_shapes"]))})
             manifest._check()
-        except (TypeError, KeyError, ValueError) as error:
-            raise BundleError(f"expected the fields of a manifest in {path}: {error}") from error
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
+            raise BundleError(f"expected the fields of a manifest in {path}: {reason(error)}") from error
         return manifest
 
     def _check(self) -> None:
@@ -133,7 +145,7 @@ class Manifest:
         for name in ("architecture", "parity", "files"):
             if not isinstance(getattr(self, name), dict):
                 raise ValueError(f"{name} is not an object")
-        if self.latents not in ("eps", "raw") or self.precision not in ("fp32", "exact-fp32"):
+        if self.latents not in ("eps", "raw") or self.precision not in PRECISIONS:
             raise ValueError(f"unknown latents {self.latents!r} or precision {self.precision!r}")
         shapes = self.latent_shapes
         if not shapes or not all(len(s) == 3 and all(type(n) is int and n > 0 for n in s) for s in shapes):
@@ -185,6 +197,6 @@ def _check_external_data(graph: Path) -> None:
     try:
         locations = external_locations(graph.read_bytes())
     except ValueError as error:
-        raise BundleError(f"expected an ONNX graph in {graph}: {error}") from error
+        raise BundleError(f"expected an ONNX graph in {graph}: {reason(error)}") from error
     if strangers := sorted(locations - {WEIGHTS}):
         raise BundleError(f"expected external data of {graph} in {WEIGHTS} only, got {', '.join(map(repr, strangers))}")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib
 import os
 import platform
-import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from flowxfer.bundle import Bundle
 from flowxfer.errors import FlowxferError
 from flowxfer.hub import DEFAULT, cache_folder, list_models, resolve
+from flowxfer.nvidia import CUDA_LIBRARIES, major, needed_major
+from flowxfer.nvidia import find_library as _library
 
 if TYPE_CHECKING:
     from flowxfer.transferer import Transferer
@@ -25,7 +24,6 @@ __all__ = ["Line", "Report", "examine"]
 Level = Literal["ok", "warning", "problem"]
 
 _PACKAGES = ("flowxfer", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "torch", "onnx", "tensorrt")
-_CUDA = ("cudart", "cublas", "cudnn")
 _TENSORRT = "nvinfer"
 
 
@@ -117,26 +115,39 @@ def _transferer(providers: Sequence[str] | None) -> Transferer:
 
 def _libraries() -> Iterator[Line]:
     """Look for NVIDIA's libraries where the loader looks and where pip puts them; none is needed on a CPU."""
-    found = {name: _library(name) for name in _CUDA}
+    gpu_wheel = _version("onnxruntime-gpu") is not None
+    found = {name: _library(name) for name in CUDA_LIBRARIES}
     missing = ", ".join(f"lib{name}" for name, place in found.items() if place is None)
-    places = ", ".join(place for place in found.values() if place)
-    if not missing:
-        yield Line("cuda", "ok", places)
-    elif _version("onnxruntime-gpu"):
+    if missing and not gpu_wheel:
+        yield Line("cuda", "ok", f"{missing} not found; not needed on a CPU")
+    elif missing:
         way_out = "pip install 'flowxfer[gpu]' brings them"
         yield Line("cuda", "warning", f"{missing} not found, so CUDA cannot start; {way_out}")
     else:
-        yield Line("cuda", "ok", f"{missing} not found; not needed on a CPU")
+        places = [place for place in found.values() if place]
+        wrong = _of_other_majors(found) if gpu_wheel else ""
+        yield Line("cuda", "warning" if wrong else "ok", wrong or ", ".join(places))
     tensorrt = _library(_TENSORRT)
-    yield Line("tensorrt", "ok", tensorrt or "libnvinfer not found; only the TensorRT provider needs it")
+    wrong = _of_other_majors({_TENSORRT: tensorrt}) if gpu_wheel else ""
+    text = wrong and f"{wrong}; pip install 'tensorrt-cu13>=10,<11' brings it"
+    absent = "libnvinfer not found; only the TensorRT provider needs it"
+    yield Line("tensorrt", "warning" if wrong else "ok", text or tensorrt or absent)
 
 
-def _library(name: str) -> str | None:
-    if in_loader := ctypes.util.find_library(name):
-        return in_loader
-    packages = Path(sysconfig.get_path("purelib"))
-    patterns = (f"nvidia/*/lib/lib{name}.so.*", f"nvidia/*/bin/{name}64*.dll", f"tensorrt*_libs/lib{name}.so.*")
-    return next((str(match) for pattern in patterns for match in sorted(packages.glob(pattern))), None)
+def _of_other_majors(found: Mapping[str, str | None]) -> str:
+    """What is wrong with libraries that are there, but of a major version that ONNX Runtime does not load."""
+    cuda = _cuda_version()
+    majors = {name: (major(place), needed_major(name, cuda)) for name, place in found.items() if place}
+    wrong = [f"lib{name} {has}, not {needs}" for name, (has, needs) in majors.items() if has and has != needs]
+    return f"{', '.join(wrong)}, which this ONNX Runtime, built for CUDA {cuda}, loads" if wrong else ""
+
+
+def _cuda_version() -> str:
+    """The CUDA version that the installed ONNX Runtime was built for."""
+    try:
+        return str(getattr(importlib.import_module("onnxruntime"), "cuda_version", "") or "13.0")
+    except ImportError:
+        return "13.0"
 
 
 def _memory() -> Iterator[Line]:

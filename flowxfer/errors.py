@@ -4,11 +4,15 @@
     ├── InputError (ValueError)        an argument that cannot be used
     │   ├── ShapeError                 an array of the wrong shape or dtype
     │   ├── ImageError                 a picture that cannot be read
+    │   ├── VideoError                 a film that cannot be read or written
+    │   ├── ProvenanceError            a file whose mark cannot be written, signed or read back
     │   └── LatentsError               latents of another model, or a damaged latents file
     ├── WeightsError                   weights that are missing, unexpected or not understood
     ├── BundleError                    a bundle that is damaged, incomplete or of another version
     ├── ParityError                    an exported graph that does not compute what the model computes
+    ├── ClusterError                   a Ray cluster that cannot be reached or used
     ├── ProviderError                  an execution provider that was asked for and cannot be had
+    ├── ExactnessError                 an exact precision that loses pixels on this engine, provider or machine
     ├── DivergenceError                a training run whose gradient is no longer finite
     ├── DownloadError                  a model that cannot be fetched or does not match its hash
     └── MissingExtraError (ImportError)   an optional dependency that is not installed
@@ -20,18 +24,29 @@ from __future__ import annotations
 
 __all__ = [
     "BundleError",
+    "ClusterError",
     "DivergenceError",
     "DownloadError",
+    "ExactnessError",
     "FlowxferError",
     "ImageError",
     "InputError",
     "LatentsError",
     "MissingExtraError",
     "ParityError",
+    "ProvenanceError",
     "ProviderError",
     "ShapeError",
+    "VideoError",
     "WeightsError",
+    "reason",
 ]
+
+
+def reason(error: BaseException) -> str:
+    """What an exception of another library says, as a part of a sentence: on one line, of at most 200 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 class FlowxferError(Exception):
@@ -50,8 +65,16 @@ class ImageError(InputError):
     """A picture that cannot be read."""
 
 
+class VideoError(InputError):
+    """A film that cannot be read or written, or whose work is another run's."""
+
+
 class LatentsError(InputError):
     """Latents that belong to another model, or a latents file that is damaged."""
+
+
+class ProvenanceError(InputError):
+    """A file whose mark cannot be written, signed or read back."""
 
 
 class WeightsError(FlowxferError):
@@ -66,8 +89,16 @@ class ParityError(FlowxferError):
     """An exported graph that does not compute what the model computes."""
 
 
+class ClusterError(FlowxferError):
+    """A Ray cluster that cannot be reached, or cannot run workers."""
+
+
 class ProviderError(FlowxferError):
     """An execution provider that was asked for and cannot be had."""
+
+
+class ExactnessError(FlowxferError):
+    """An exact precision whose round trip loses pixels on this engine, provider or machine."""
 
 
 class DivergenceError(FlowxferError):

@@ -12,16 +12,17 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from flowxfer.errors import InputError, LatentsError
+from flowxfer.errors import InputError, LatentsError, reason
 from flowxfer.files import replacing
 
 if TYPE_CHECKING:
-    from flowxfer.session import Chunk
+    from flowxfer.engine import Chunk
 
 Array = npt.NDArray[np.floating[Any]]
 Alpha = float | Sequence[float]
 
 MODEL_KEY = "flowxfer.model"
+NUMERICS_KEY = "flowxfer.numerics"
 
 __all__ = ["Alpha", "Array", "Latents"]
 
@@ -30,31 +31,41 @@ class Latents:
     """The latents of N faces.
 
     ``+``, ``-`` and multiplication by a number, or by one number per level, act on every level. Two models' latents do
-    not mix: each carries the hash of its model. Latents that a model has encoded stay on its device until ``levels`` is
-    read.
+    not mix, and no more do those of two precisions, engines or devices, for latents give every pixel back only where
+    they came from: each carries the hash of its model and what computed it. Latents that a model has encoded stay on
+    its device until ``levels`` is read.
 
     Args:
         levels: one array (N, C, H, W) per level, float32 or float64 as the model has them.
         model_hash: identity of the model, from its manifest.
+        numerics: what computed them, as :attr:`flowxfer.Transferer.numerics` says it; None for latents from elsewhere,
+            which every engine takes and for which none promises anything.
 
     Raises:
         LatentsError: the levels do not hold the same number of faces.
+
+    Examples:
+        >>> z = Latents([np.ones((2, 6, 4, 4)), np.zeros((2, 12, 2, 2))], "a model's hash")
+        >>> z.mean() - 0.5 * z[0]
+        <Latents of 1 faces: 6x4x4, 12x2x2; model a model's ha>
     """
 
-    def __init__(self, levels: Sequence[Array], model_hash: str) -> None:
+    def __init__(self, levels: Sequence[Array], model_hash: str, numerics: str | None = None) -> None:
         arrays = tuple(np.asarray(level) for level in levels)
         if not arrays or any(z.ndim != 4 or len(z) != len(arrays[0]) for z in arrays):
             shapes = [z.shape for z in arrays]
             raise LatentsError(f"expected one (N, C, H, W) array per level with the same N, got shapes {shapes}")
         self._levels: tuple[Array, ...] | None = arrays
-        self._chunks: list[Chunk] | None = None
+        self._chunks: Sequence[Chunk] | None = None
         self.model_hash = model_hash
+        self.numerics = numerics
 
     @classmethod
-    def on_device(cls, chunks: list[Chunk], model_hash: str) -> Latents:
+    def on_device(cls, chunks: Sequence[Chunk], model_hash: str, numerics: str | None = None) -> Latents:
         """Latents that lie on a device, in batches."""
         latents = cls.__new__(cls)
-        latents._levels, latents._chunks, latents.model_hash = None, chunks, model_hash
+        latents._levels, latents._chunks = None, chunks
+        latents.model_hash, latents.numerics = model_hash, numerics
         return latents
 
     @property
@@ -66,7 +77,7 @@ class Latents:
             self._levels = tuple(np.concatenate(level) for level in zip(*parts, strict=True))
         return self._levels
 
-    def chunks(self, upload: Callable[[Sequence[Array]], list[Chunk]]) -> list[Chunk]:
+    def chunks(self, upload: Callable[[Sequence[Array]], Sequence[Chunk]]) -> Sequence[Chunk]:
         """The latents on the device; ``upload`` brings them there if they are not."""
         return self._chunks if self._chunks is not None else upload(self.levels)
 
@@ -79,7 +90,7 @@ class Latents:
             if not -len(self) <= index < len(self):
                 raise IndexError(f"expected an index of {len(self)} faces, got {index}")
             index = slice(index, index + 1 or None)
-        return Latents([z[index] for z in self.levels], self.model_hash)
+        return Latents([z[index] for z in self.levels], self.model_hash, self.numerics)
 
     def __repr__(self) -> str:
         shapes = ", ".join("x".join(map(str, z.shape[1:])) for z in self.levels)
@@ -94,7 +105,7 @@ class Latents:
     def __mul__(self, factor: Alpha) -> Latents:
         factors = np.broadcast_to(np.asarray(factor, np.float64), len(self.levels))
         scaled = [(z * z.dtype.type(f)) for z, f in zip(self.levels, factors, strict=True)]
-        return Latents(scaled, self.model_hash)
+        return Latents(scaled, self.model_hash, self.numerics)
 
     __rmul__ = __mul__
 
@@ -103,33 +114,40 @@ class Latents:
 
     def mean(self) -> Latents:
         """The mean over the faces, as latents of one: the paper's expressionless mean face."""
-        return Latents([z.mean(0, keepdims=True) for z in self.levels], self.model_hash)
+        return Latents([z.mean(0, keepdims=True) for z in self.levels], self.model_hash, self.numerics)
 
     def _with(self, other: Latents, operation: Callable[[Array, Array], Array]) -> Latents:
         if not isinstance(other, Latents):
             return NotImplemented
-        other.check_model(self.model_hash)
+        other.check(self.model_hash, self.numerics)
         if len(other) != len(self) and 1 not in (len(other), len(self)):
             raise LatentsError(f"expected as many faces on both sides, or one, got {len(self)} and {len(other)}")
-        return Latents([operation(a, b) for a, b in zip(self.levels, other.levels, strict=True)], self.model_hash)
+        levels = [operation(a, b) for a, b in zip(self.levels, other.levels, strict=True)]
+        return Latents(levels, self.model_hash, self.numerics or other.numerics)
 
-    def check_model(self, model_hash: str) -> None:
-        """Refuse latents of another model.
+    def check(self, model_hash: str, numerics: str | None) -> None:
+        """Refuse latents of another model, or of the same one computed otherwise.
 
         Raises:
-            LatentsError: these are not latents of the model with that hash.
+            LatentsError: these are not latents of the model with that hash, or something else computed them.
         """
         if self.model_hash != model_hash:
             raise LatentsError(
                 f"expected latents of model {model_hash[:12]}, got latents of model {self.model_hash[:12]}; "
                 "encode the pictures with the same model"
             )
+        if None not in (numerics, self.numerics) and numerics != self.numerics:
+            raise LatentsError(
+                f"expected latents of {numerics}, got latents of {self.numerics}, which give every pixel back only"
+                " there; encode the pictures again, or give up that promise: Latents(z.levels, z.model_hash)"
+            )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file, whole or not at all."""
         arrays = {f"z{index}": np.ascontiguousarray(level) for index, level in enumerate(self.levels)}
+        metadata = {MODEL_KEY: self.model_hash} | ({NUMERICS_KEY: self.numerics} if self.numerics else {})
         with replacing(Path(path)) as temporary:
-            save_file(arrays, temporary, metadata={MODEL_KEY: self.model_hash})
+            save_file(arrays, temporary, metadata=metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Latents:
@@ -140,14 +158,14 @@ class Latents:
         """
         try:
             with safe_open(path, framework="np") as file:
-                model_hash = (file.metadata() or {}).get(MODEL_KEY)
+                metadata = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, TypeError) as error:
-            raise LatentsError(f"expected a safetensors file at {path}, but it cannot be read: {error}") from error
+            raise LatentsError(f"expected a safetensors file at {path}, but it cannot be read: {reason(error)}") from error
         names = [f"z{index}" for index in range(len(arrays))]
-        if model_hash is None or sorted(arrays) != sorted(names) or not names:
+        if MODEL_KEY not in metadata or sorted(arrays) != sorted(names) or not names:
             raise LatentsError(f"expected latents that flowxfer saved in {path}, got arrays {sorted(arrays)}")
-        return cls([arrays[name] for name in names], model_hash)
+        return cls([arrays[name] for name in names], metadata[MODEL_KEY], metadata.get(NUMERICS_KEY))
 
 
 def alpha_per_level(alpha: Alpha, levels: int) -> Array:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from flowxfer.errors import MissingExtraError, ProviderError
+from flowxfer.errors import MissingExtraError, ProviderError, reason
+from flowxfer.nvidia import load_libraries
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -63,7 +64,12 @@ def choose(asked: Sequence[str] | None = None) -> list[str]:
 
 
 def activate(
-    graph: Path, wanted: Sequence[str], *, explicit: bool, threads: int | None = None
+    graph: Path,
+    wanted: Sequence[str],
+    *,
+    explicit: bool,
+    threads: int | None = None,
+    options: Mapping[str, Mapping[str, str]] | None = None,
 ) -> onnxruntime.InferenceSession:
     """A session that really runs on the first of the wanted providers.
 
@@ -72,24 +78,30 @@ def activate(
         wanted: what :func:`choose` gave.
         explicit: whether the user named them; then a provider that does not start is an error, otherwise a warning.
         threads: threads of the CPU provider, or None for ONNX Runtime's choice.
+        options: the providers' own, by their names.
 
     Raises:
         ProviderError: an explicit request that cannot be met.
     """
     ort = runtime()
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors; what a provider's start lacks is said below, once
+    if gpu := {CUDA, TENSORRT} & set(wanted):
+        load_libraries(ort, tensorrt=TENSORRT in gpu)
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3  # errors; what a provider's start lacks is said below, once
     # The threads of one graph spin on after its run and take the cores from the next graph's: a transfer of 8 faces on
     # two cores took 122 ms with that and takes 75 ms without (medians; 64 px model).
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     if threads is not None:
-        options.intra_op_num_threads = threads
+        settings.intra_op_num_threads = threads
+    settings.use_deterministic_compute = bool(gpu)  # both directions have to round alike
     try:
-        session = ort.InferenceSession(graph, options, providers=list(wanted))
+        session = ort.InferenceSession(
+            graph, settings, providers=[(name, dict((options or {}).get(name, {}))) for name in wanted]
+        )
     except Exception as error:  # ONNX Runtime's errors have no common base
         if explicit or wanted[0] == CPU:
-            raise ProviderError(f"expected {wanted[0]} to load {graph}: {error}") from error
-        session = ort.InferenceSession(graph, options, providers=[CPU])
+            raise ProviderError(f"expected {wanted[0]} to load {graph}: {reason(error)}") from error
+        session = ort.InferenceSession(graph, settings, providers=[CPU])
     active = session.get_providers()[0]
     if active != wanted[0]:
         # ONNX Runtime falls back to the CPU without an error: compare what was asked with what came.

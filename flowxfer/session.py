@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.bundle import COMBINE, DECODE, ENCODE, SAMPLE, Bundle, LatentKind
-from flowxfer.errors import InputError
+from flowxfer import batches
+from flowxfer.bundle import COMBINE, DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle, LatentKind, Precision
+from flowxfer.cuda_graphs import CapturedGraphs
+from flowxfer.errors import InputError, ProviderError
+from flowxfer.gpu import Variant, check_tensorrt, check_variant, cuda_options, tensorrt_options
+from flowxfer.memory import Batched
 from flowxfer.providers import CUDA, TENSORRT, activate, choose, runtime
 
 if TYPE_CHECKING:
@@ -20,11 +22,8 @@ if TYPE_CHECKING:
 
 Images = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.floating[Any]]
-Result = TypeVar("Result")
 
 DEFAULT_BATCH_SIZE = {"cpu": 8, "cuda": 32}
-
-log = logging.getLogger(__name__)
 
 __all__ = ["Chunk", "Session"]
 
@@ -46,7 +45,7 @@ class Chunk:
         return [value.numpy()[: self.count] for value in self.values]
 
 
-class Session:
+class Session(Batched):
     """Runs a bundle's graphs; safe to call from several threads.
 
     On a GPU batches are padded to powers of two, so that a provider that prepares for a shape meets few of them. A
@@ -57,6 +56,8 @@ class Session:
         providers: execution providers in order of preference, or None to choose.
         batch_size: largest batch, or None for the device's default.
         threads: threads of the CPU provider, or None for ONNX Runtime's choice.
+        variant: what the nets compute in on a GPU; see :class:`flowxfer.Transferer`.
+        cuda_graphs: whether a GPU captures a CUDA graph for each batch size and replays it.
     """
 
     def __init__(
@@ -66,21 +67,32 @@ class Session:
         providers: Sequence[str] | None = None,
         batch_size: int | None = None,
         threads: int | None = None,
+        variant: Variant | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("threads", threads)):
             if value is not None and value < 1:
                 raise InputError(f"expected {name} of at least 1, got {value}")
-        self._folder, self._threads, self._explicit = bundle.path, threads, providers is not None
+        check_variant(variant, bundle.manifest)
+        self._bundle, self._threads, self._explicit = bundle, threads, providers is not None
+        self._variant, self._cuda_graphs = variant, cuda_graphs
+        self._largest = batch_size or DEFAULT_BATCH_SIZE["cuda"]
         self.providers: tuple[str, ...] = tuple(choose(providers))
-        self._encode = self._open(ENCODE)
-        self.providers = tuple(self._encode.get_providers())  # what came of the wish; the other graphs follow it
-        self._combine = self._open(COMBINE, threads=1)  # a few products of vectors: a second thread would only wait
-        self._decoders = {bundle.manifest.latents: self._open(DECODE)}
+        if TENSORRT in self.providers:
+            check_tensorrt(bundle.manifest)
+        encode = self._open(ENCODE)
+        self.providers = tuple(encode.get_providers())  # what came of the wish; the other graphs follow it
         self.device = "cuda" if self.providers[0] in (CUDA, TENSORRT) else "cpu"  # other providers take host memory
-        self.batch_size = batch_size or DEFAULT_BATCH_SIZE[self.device]
-        self._lock = threading.Lock()
+        if self.device == "cpu" and (variant == "tf32" or cuda_graphs):
+            asked = "CUDA graphs" if cuda_graphs else "variant 'tf32'"
+            raise ProviderError(f"expected a CUDA provider for {asked}, got {self.providers[0]}; see `flowxfer doctor`")
+        self._encode = self._captured(encode)
+        self._combine = self._open_arithmetic()
+        self._decoders = {bundle.manifest.latents: self._captured(self._open(DECODE))}
+        super().__init__(batch_size or DEFAULT_BATCH_SIZE[self.device])
         self._names = [f"z{level}" for level in range(len(bundle.manifest.latent_shapes))]
         self._dtype = np.dtype(bundle.manifest.latents_dtype)
+        self.numerics = _numerics(bundle.manifest.precision, variant, self.providers[0])
 
     def encode(self, images: Images, bin_width: int) -> list[Chunk]:
         """Map images (N, S, S, 3) to latents on the device."""
@@ -107,6 +119,8 @@ class Session:
         """
         decoder = self._decoder(kind)
 
+        alpha = np.broadcast_to(alpha, (len(alpha), len(self._names))).astype(self._dtype)
+
         def run(part: slice) -> Images:
             count = part.stop - part.start
             bucket = self._bucket(count)
@@ -114,7 +128,7 @@ class Session:
             directions = [name.replace("z", "direction") for name in self._names]
             feed |= zip(directions, self._rows(direction, part, bucket), strict=True)
             feed |= {
-                "alpha": _padded(alpha[part].astype(self._dtype), bucket),
+                "alpha": _padded(alpha[part], bucket),
                 "bin_width": np.array(bin_width, np.float32),
             }
             images: Images = _run(decoder, feed, ["image"], "cpu")[0].numpy()[:count]
@@ -122,14 +136,34 @@ class Session:
 
         return self._batches(len(alpha), run)
 
-    def _open(self, graph: str, threads: int | None = None) -> InferenceSession:
-        threads = threads or self._threads
-        return activate(self._folder / graph, self.providers, explicit=self._explicit, threads=threads)
+    def _open(self, graph: str) -> InferenceSession:
+        options = {}
+        if CUDA in self.providers:
+            options[CUDA] = cuda_options(self._variant, cuda_graphs=self._cuda_graphs)
+        if TENSORRT in self.providers:
+            options[TENSORRT] = tensorrt_options(
+                self._bundle.manifest, graph, largest=self._largest, cuda_graphs=self._cuda_graphs
+            )
+        path = self._bundle.path / graph
+        return activate(path, self.providers, explicit=self._explicit, threads=self._threads, options=options)
 
-    def _decoder(self, kind: LatentKind) -> InferenceSession:
+    def _open_arithmetic(self) -> InferenceSession:
+        """The graph of sums: TensorRT would build an engine for every number of terms, so CUDA runs it there.
+
+        It is a few products of vectors: a second thread would only wait.
+        """
+        providers = [CUDA] if self.providers[0] == TENSORRT else self.providers
+        options = {CUDA: cuda_options(self._variant, cuda_graphs=False)} if CUDA in providers else {}
+        path = self._bundle.path / COMBINE
+        return activate(path, providers, explicit=self._explicit, threads=1, options=options)
+
+    def _captured(self, session: InferenceSession) -> InferenceSession | CapturedGraphs:
+        return CapturedGraphs(session) if self._cuda_graphs else session
+
+    def _decoder(self, kind: LatentKind) -> InferenceSession | CapturedGraphs:
         with self._lock:
             if kind not in self._decoders:
-                self._decoders[kind] = self._open(SAMPLE)
+                self._decoders[kind] = self._captured(self._open(SAMPLE))
             return self._decoders[kind]
 
     def upload(self, levels: Sequence[Array]) -> list[Chunk]:
@@ -186,30 +220,19 @@ class Session:
         return self.linear(weights, chunks).values
 
     def _bucket(self, count: int) -> int:
-        return count if self.device == "cpu" else min(1 << (count - 1).bit_length(), max(self.batch_size, count))
-
-    def _batches(self, count: int, run: Callable[[slice], Result]) -> Iterator[Result]:
-        start = 0
-        while start < count:
-            size = min(self.batch_size, count - start)
-            try:
-                result = run(slice(start, start + size))
-            except Exception as error:  # ONNX Runtime's errors have no common base
-                if size == 1 or not _out_of_memory(error):
-                    raise
-                with self._lock:
-                    self.batch_size = min(self.batch_size, size // 2)
-                log.warning("a batch of %d does not fit the memory; going on with %d", size, self.batch_size)
-                continue
-            start += size
-            yield result
+        return count if self.device == "cpu" else batches.bucket(count, self.batch_size)
 
 
-def _run(session: InferenceSession, feed: Mapping[str, Any], outputs: Sequence[str], device: str) -> Sequence[OrtValue]:
+def _run(
+    session: InferenceSession | CapturedGraphs, feed: Mapping[str, Any], outputs: Sequence[str], device: str
+) -> Sequence[OrtValue]:
+    feed = {n: np.asarray(value, order="C") if isinstance(value, np.ndarray) else value for n, value in feed.items()}
+    if isinstance(session, CapturedGraphs):
+        return session.run(feed, outputs, device)
     binding = session.io_binding()
     for name, value in feed.items():
         if isinstance(value, np.ndarray):
-            binding.bind_cpu_input(name, np.ascontiguousarray(value))
+            binding.bind_cpu_input(name, value)
         else:
             binding.bind_ortvalue_input(name, value)
     for name in outputs:
@@ -219,13 +242,14 @@ def _run(session: InferenceSession, feed: Mapping[str, Any], outputs: Sequence[s
     return values
 
 
+def _numerics(precision: Precision, variant: Variant | None, provider: str) -> str:
+    """What computes how; a float32 state promises no exact round trip, so there it does not matter where."""
+    if PRECISIONS[precision][0] == "float32":
+        return precision
+    name = precision if variant != "tf32" else f"{precision} in TF32"
+    return f"{name}, ONNX Runtime on {provider.removesuffix('ExecutionProvider')}"
+
+
 def _padded(batch: npt.NDArray[Any], bucket: int) -> npt.NDArray[Any]:
     """The batch with its last sample repeated up to the bucket."""
     return batch if len(batch) == bucket else np.concatenate([batch, np.repeat(batch[-1:], bucket - len(batch), 0)])
-
-
-def _out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(
-        sign in text for sign in ("out of memory", "failed to allocate memory", "bad_alloc", "bad allocation")
-    )

@@ -10,12 +10,13 @@ from typing import TypeAlias
 import numpy as np
 
 from flowxfer import hub
-from flowxfer.bundle import Bundle, LatentKind, Manifest
+from flowxfer.bundle import Bundle, LatentKind, Manifest, Precision
+from flowxfer.engine import Chunk, EngineName, start
 from flowxfer.errors import InputError
+from flowxfer.gpu import Variant
 from flowxfer.images import Pixels, Sources, load_faces
 from flowxfer.latents import Alpha, Array, Latents, alpha_per_level
-from flowxfer.probes import probes
-from flowxfer.session import Chunk, Session
+from flowxfer.round_trips import check_round_trip, lost
 
 Faces: TypeAlias = "Sources | Latents"
 
@@ -36,12 +37,28 @@ class Transferer:
         model: a model's name, as ``flowxfer models`` lists them, or a bundle's folder.
         providers: ONNX Runtime execution providers in order of preference, such as ``["cuda"]``; None chooses.
         batch_size: largest batch; None takes 8 on a CPU, 32 on a GPU.
-        threads: threads of the CPU provider; None leaves it to ONNX Runtime.
+        threads: threads on the CPU; None leaves it to the engine.
+        engine: ``"onnxruntime"``, or ``"torch"``, which needs the extra ``export``: PyTorch computes a model in any
+            exact precision, and in exact-bf16 faster on processors with bfloat16.
+        precision: the exact precision that PyTorch computes in, such as ``"exact-bf16"``; None takes the model's own.
+        variant: what the nets compute in on a GPU: ``"fp32"``, ``"tf32"``, which needs an exact model, or ``"mixed"``,
+            float16 for a model that has it; None takes the model's own, and never TF32.
+        cuda_graphs: on a GPU, start each graph as one CUDA graph, captured once for each batch size.
 
     Raises:
         BundleError: the model's files are missing or damaged.
         DownloadError: the model has to be downloaded and cannot be.
+        ExactnessError: in an exact precision, pixels do not come back here. What is not known to be safe is tried
+            when it is first loaded; see :mod:`flowxfer.round_trips`.
+        InputError: a variant that the model has not, or a precision that the engine has not.
+        MissingExtraError: the engine is not installed.
         ProviderError: a provider that was asked for cannot be had.
+
+    Examples:
+        >>> flow = Transferer()
+        >>> face = np.full((flow.size, flow.size, 3), 128, np.uint8)
+        >>> bool((flow.decode(flow.encode(face)) == face).all())
+        True
     """
 
     def __init__(
@@ -51,10 +68,24 @@ class Transferer:
         providers: Sequence[str] | None = None,
         batch_size: int | None = None,
         threads: int | None = None,
+        engine: EngineName = "onnxruntime",
+        precision: Precision | None = None,
+        variant: Variant | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         self._bundle = Bundle.open(hub.resolve(model))
-        self._session = Session(self._bundle, providers=providers, batch_size=batch_size, threads=threads)
+        self._session = start(
+            engine,
+            self._bundle,
+            precision=precision,
+            providers=providers,
+            batch_size=batch_size,
+            threads=threads,
+            variant=variant,
+            cuda_graphs=cuda_graphs,
+        )
         self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
+        check_round_trip(self)
 
     @property
     def manifest(self) -> Manifest:
@@ -67,9 +98,19 @@ class Transferer:
         return self.manifest.image_size
 
     @property
+    def batch_size(self) -> int:
+        """Faces at a time; it falls where the device's memory holds fewer."""
+        return self._session.batch_size
+
+    @property
     def providers(self) -> tuple[str, ...]:
         """The execution providers that are really active, in order."""
         return self._session.providers
+
+    @property
+    def numerics(self) -> str:
+        """What computes how, such as ``"exact-fp32, ONNX Runtime on CPU"``: latents belong to it."""
+        return self._session.numerics
 
     def encode(self, faces: Sources, *, quantize: bool = False) -> Latents:
         """Map aligned faces to latents, which stay on the device until they are asked for.
@@ -83,7 +124,7 @@ class Transferer:
             ImageError: a picture cannot be read.
         """
         images = load_faces(faces, self.size)
-        return Latents.on_device(self._session.encode(images, self._bin_width(quantize)), self.manifest.model_hash)
+        return self._latents(self._session.encode(images, self._bin_width(quantize)))
 
     def decode(self, latents: Latents, *, quantize: bool = False) -> Pixels:
         """Map latents back to faces; ``decode(encode(x))`` is x, in every pixel.
@@ -99,7 +140,7 @@ class Transferer:
         chunks = self._chunks(faces)
         count = _count(chunks)
         mean = self._session.linear(np.full((1, count), 1 / count), chunks)
-        return Latents.on_device([mean], self.manifest.model_hash)
+        return self._latents([mean])
 
     def direction(self, expression: Faces, neutral: Faces) -> Latents:
         """The expression vector ``z_expression − mean(z_neutral)``, one for each expression."""
@@ -107,7 +148,7 @@ class Transferer:
         count, others = _count(expressions), _count(neutrals)
         weights = np.hstack([np.eye(count), np.full((count, others), -1 / others)])
         difference = self._session.linear(weights, [*expressions, *neutrals])
-        return Latents.on_device([difference], self.manifest.model_hash)
+        return self._latents([difference])
 
     def transfer(self, target: Faces, expression: Faces, neutral: Faces, alpha: Alpha = 0.4) -> Pixels:
         """Give targets an expression that somebody else performs.
@@ -210,16 +251,19 @@ class Transferer:
         return self._decoded(self._session.upload(levels), self._nowhere, np.zeros((n, 1)), kind="eps")
 
     def self_test(self) -> float:
-        """Share of values that do not survive a round trip of difficult pictures; 0 for a sound ``exact-fp32`` model.
+        """Share of values that do not survive a round trip of difficult pictures; 0 in a sound exact precision.
 
-        The pictures are those of :mod:`flowxfer.probes`: photograph-like, noise, constant, extremes and gradient.
+        The pictures are those of :mod:`flowxfer.probes`, encoded together and decoded one by one, and the other way
+        round.
         """
-        images = probes(self.size)
-        return float((self.decode(self.encode(images)) != images).mean())
+        return max(lost(self).values())
 
-    def _chunks(self, faces: Faces) -> list[Chunk]:
+    def _latents(self, chunks: Sequence[Chunk]) -> Latents:
+        return Latents.on_device(chunks, self.manifest.model_hash, self.numerics)
+
+    def _chunks(self, faces: Faces) -> Sequence[Chunk]:
         latents = faces if isinstance(faces, Latents) else self.encode(faces)
-        latents.check_model(self.manifest.model_hash)
+        latents.check(self.manifest.model_hash, self.numerics)
         return latents.chunks(self._session.upload)
 
     def _decoded(

@@ -74,6 +74,19 @@ class Message:
             raise ValueError(f"field {number} is not an integer")
         return value - 2**64 if value >= 2**63 else value
 
+    def integers(self, number: int) -> list[int]:
+        """Every value of a repeated field of unsigned integers, packed or not."""
+        integers = []
+        for value in self._fields[number] if number in self else []:
+            if isinstance(value, int):
+                integers.append(value)
+                continue
+            position = 0
+            while position < len(value):
+                integer, position = varint(value, position)
+                integers.append(integer)
+        return integers
+
     def views(self, number: int) -> list[memoryview]:
         """Every value of a field of bytes, text, messages or fixed-size numbers."""
         values = self._fields[number] if number in self else []

@@ -19,6 +19,14 @@ def seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache_folder(tmp_path_factory):
+    """A cache of the tests' own: what passed its round trip for a user is not taken for tried, nor the other way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOWXFER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(params=["F1", "F2"])
 def oracle(request):
     """A folder of OpenAI's own results: FLOWXFER_ORACLE/F1 and F2."""

@@ -401,7 +401,7 @@ def test_ctrl_c_is_130(monkeypatch):
 
 
 def test_errors_of_the_system_are_sentences(here, faces, performance, monkeypatch):
-    def full(array, path):
+    def full(array, path, mark=None):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(images, "save", full)

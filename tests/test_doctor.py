@@ -60,24 +60,47 @@ def test_a_package_that_is_not_installed_as_one(machine):
 
 
 def test_cuda_libraries(machine, monkeypatch):
-    assert found("cuda").text == "libcudart, libcublas, libcudnn not found; not needed on a CPU"
+    libraries = "libcudart, libcublas, libcublasLt, libcurand, libcudnn"
+    assert found("cuda").text == f"{libraries} not found; not needed on a CPU"
     machine["onnxruntime-gpu"], machine["onnxruntime"] = "1.31", None
     line = found("cuda")
     assert line.level == "warning"
-    assert "libcudart, libcublas, libcudnn not found, so CUDA cannot start" in line.text
+    assert f"{libraries} not found, so CUDA cannot start" in line.text
     monkeypatch.setattr(doctor, "_library", lambda name: f"/there/lib{name}.so")
-    assert found("cuda") == doctor.Line("cuda", "ok", "/there/libcudart.so, /there/libcublas.so, /there/libcudnn.so")
+    assert found("cuda") == doctor.Line("cuda", "ok", ", ".join(f"/there/{name}.so" for name in libraries.split(", ")))
     assert found("tensorrt").text == "/there/libnvinfer.so"
+
+
+def test_libraries_of_another_major_version(machine, monkeypatch):
+    """TensorRT 11, which pip takes by default, and CUDA 12 beside an ONNX Runtime for CUDA 13 and TensorRT 10."""
+    machine["onnxruntime-gpu"], machine["onnxruntime"] = "1.31", None
+    majors = {"cudart": 12, "cublas": 13, "cublasLt": 13, "curand": 10, "cudnn": 9, "nvinfer": 11}
+    monkeypatch.setattr(doctor, "_library", lambda name: f"lib{name}.so.{majors[name]}")
+    loads = "which this ONNX Runtime, built for CUDA 13.0, loads"
+    assert found("cuda") == doctor.Line("cuda", "warning", f"libcudart 12, not 13, {loads}")
+    way_out = "pip install 'tensorrt-cu13>=10,<11' brings it"
+    assert found("tensorrt") == doctor.Line("tensorrt", "warning", f"libnvinfer 11, not 10, {loads}; {way_out}")
+    majors |= {"cudart": 13, "nvinfer": 10}
+    assert (found("cuda").level, found("tensorrt")) == ("ok", doctor.Line("tensorrt", "ok", "libnvinfer.so.10"))
+    machine["onnxruntime-gpu"], machine["onnxruntime"], majors["nvinfer"] = None, "1.31", 11
+    assert found("tensorrt").level == "ok"  # nothing here would load it
 
 
 def test_libraries_that_pip_installed_are_found(monkeypatch, tmp_path):
     monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
     monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
-    for file in ("nvidia/cudnn/lib/libcudnn.so.9", "tensorrt_cu13_libs/libnvinfer.so.10"):
+    for file in (
+        "nvidia/cudnn/lib/libcudnn.so.9",
+        "nvidia/cu13/lib/libcudart.so.13",
+        "nvidia/cu13/bin/x86_64/curand64_10.dll",
+        "tensorrt_libs/libnvinfer.so.10",
+    ):
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).touch()
     assert doctor._library("cudnn") == str(tmp_path / "nvidia/cudnn/lib/libcudnn.so.9")
-    assert doctor._library("nvinfer") == str(tmp_path / "tensorrt_cu13_libs/libnvinfer.so.10")
+    assert doctor._library("cudart") == str(tmp_path / "nvidia/cu13/lib/libcudart.so.13")
+    assert doctor._library("curand") == str(tmp_path / "nvidia/cu13/bin/x86_64/curand64_10.dll")
+    assert doctor._library("nvinfer") == str(tmp_path / "tensorrt_libs/libnvinfer.so.10")
     assert doctor._library("cublas") is None
 
 

@@ -178,4 +178,6 @@ def test_latents_lie_where_the_provider_keeps_them(tiny_bundle, monkeypatch, pro
 
     monkeypatch.setattr(session, "choose", lambda asked: [provider])
     monkeypatch.setattr(session, "activate", lambda *_, **__: Opened())
+    monkeypatch.setattr(session, "check_tensorrt", lambda manifest: None)
+    monkeypatch.setattr(session, "tensorrt_options", lambda *_, **__: {})
     assert Session(Bundle.open(tiny_bundle)).device == device

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from flowxfer.bundle import LatentKind, Precision
+from flowxfer.bundle import MANIFEST, Bundle, LatentKind, Precision
 from flowxfer.cli.options import Force
 from flowxfer.cli.running import steps, unused
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import InputError, MissingExtraError
+from flowxfer.files import temporary_folder
+from flowxfer.hub import list_models, resolve
 
 __all__ = ["export", "train"]
 
 
 def export(
-    weights: Annotated[Path, typer.Argument(help="A file or checkpoint; what it is, is recognised.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder.")],
+    weights: Annotated[Path, typer.Argument(help="A file or checkpoint, recognised; or a bundle or a model's name.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder, or the repository's.")],
+    tensorrt: Annotated[bool, typer.Option("--tensorrt", help="Write a bundle for TensorRT.")] = False,
+    triton: Annotated[bool, typer.Option("--triton", help="Write a repository for Triton Inference Server.")] = False,
     name: Annotated[str | None, typer.Option(help="The model's name.", show_default="the output's")] = None,
     latents: Annotated[LatentKind, typer.Option(help="eps as in the paper, or raw.")] = "eps",
-    precision: Annotated[Precision, typer.Option(help="exact-fp32 has exact round trips.")] = "exact-fp32",
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="The exact ones have exact round trips; TensorRT has only fp32 and mixed.",
+            show_default="exact-fp32, or fp32 for TensorRT",
+        ),
+    ] = None,
     storage: Annotated[Literal["float32", "float16"], typer.Option(help="The weights on disk.")] = "float32",
     ema: Annotated[bool, typer.Option("--ema", help="Take a checkpoint's moving averages.")] = False,
     image_size: Annotated[int | None, typer.Option(help="Pixels, where the weights do not say.")] = None,
@@ -33,22 +46,48 @@ def export(
     """Turn weights into a bundle: OpenAI's checkpoints and graphs, two PyTorch ports' files, or our own."""
     unused(output, force)
     _require(("torch", "onnx"), "export,import", "`flowxfer export`")
-    from flowxfer.export import export_bundle
+    from flowxfer.export import bundle_to_tensorrt, export_bundle, to_tensorrt, to_triton
     from flowxfer.glow.importers import import_weights
 
-    glow = import_weights(weights, ema=ema, image_size=image_size, bits=bits)
-    export_bundle(
-        glow,
-        output,
-        name=name or output.resolve().name,
-        latents=latents,
-        precision=precision,
-        storage=storage,
-        licence=licence,
-        origin=origin or weights.name,
-        overwrite=force,
-    )
+    source = _bundle(weights)
+    with _target(output, triton) as folder:
+        if source and tensorrt:
+            bundle_to_tensorrt(source, folder, precision=precision or "fp32", overwrite=force)
+        elif source and not triton:
+            raise InputError(f"expected weights, got the bundle {source.path}; --tensorrt or --triton converts bundles")
+        elif not source:
+            glow = import_weights(weights, ema=ema, image_size=image_size, bits=bits)
+            write = to_tensorrt if tensorrt else partial(export_bundle, storage=storage)
+            write(
+                glow,
+                folder,
+                name=name or output.resolve().name,
+                latents=latents,
+                precision=precision or ("fp32" if tensorrt else "exact-fp32"),
+                licence=licence,
+                origin=origin or weights.name,
+                overwrite=force,
+            )
+        if triton:
+            to_triton(source if source and not tensorrt else Bundle.open(folder), output)
     typer.echo(output)
+
+
+def _bundle(weights: Path) -> Bundle | None:
+    """The bundle at a path or of a model's name; None where weights stand there."""
+    if (weights / MANIFEST).is_file():
+        return Bundle.open(weights)
+    return None if weights.exists() or str(weights) not in list_models() else Bundle.open(resolve(str(weights)))
+
+
+@contextmanager
+def _target(output: Path, triton: bool) -> Iterator[Path]:
+    """Where to write the bundle: the output, or a folder beside it that goes when a repository has been made of it."""
+    if not triton:
+        yield output
+        return
+    with temporary_folder(output.parent) as folder:
+        yield folder / "bundle"
 
 
 def train(

@@ -1,0 +1,154 @@
+"""A bundle for TensorRT: graphs that it takes, the profiles of its engines, and what builds them.
+
+``flowxfer.Transferer(folder, providers=["tensorrt"])`` runs such a bundle through ONNX Runtime, which builds engines
+itself. Engines for another runtime, such as Triton, come from ``build.sh`` or from :mod:`flowxfer.export.engines`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from flowxfer.batches import Profile, profiles, shapes_text
+from flowxfer.bundle import (
+    DECODE,
+    ENCODE,
+    PRECISIONS,
+    SAMPLE,
+    TENSORRT,
+    WEIGHTS,
+    Bundle,
+    LatentKind,
+    Manifest,
+    Precision,
+)
+from flowxfer.errors import InputError
+from flowxfer.glow.model import Glow
+from flowxfer.providers import runtime
+
+from . import parity
+from .builder import OPSET
+from .bundling import finish, write_graphs
+from .folded import Folded, FoldedGlow
+from .staging import new_folder
+from .tensorrt_graphs import TensorRTGraphs
+from .unfolding import FoldedBundle
+from .weights_file import WeightsFile
+
+LARGEST_BATCH = 32
+BUILD = "build.sh"
+
+__all__ = ["LARGEST_BATCH", "bundle_to_tensorrt", "to_tensorrt"]
+
+
+def to_tensorrt(
+    model: Glow,
+    folder: str | os.PathLike[str],
+    *,
+    name: str,
+    licence: str,
+    origin: str,
+    latents: LatentKind = "eps",
+    precision: Precision = "fp32",
+    largest_batch: int = LARGEST_BATCH,
+    overwrite: bool = False,
+) -> Manifest:
+    """Export a model as a bundle that TensorRT runs. No TensorRT is needed for it.
+
+    Args:
+        model: a Glow on the CPU, float32.
+        folder: the bundle's folder; it appears whole or not at all.
+        name: the model's name.
+        licence: under which the weights may be used, for the manifest.
+        origin: where the weights come from, for the manifest.
+        latents: ``"eps"`` or ``"raw"``.
+        precision: ``"fp32"``, or ``"mixed"`` for float16 nets; the state is float32 in both.
+        largest_batch: samples that engines are to take at once.
+        overwrite: whether a bundle that stands at ``folder`` may be replaced.
+
+    Raises:
+        InputError: something stands at ``folder``, the batch is below 1, or the precision needs float64.
+        MissingExtraError: ONNX Runtime, which parity is measured with, is not installed.
+        ParityError: the graphs do not compute what the model computes.
+    """
+    runtime()  # parity will need it: without it, say so before the work
+    manifest = Manifest(
+        name=name,
+        architecture=model.config.to_dict(),
+        image_size=model.config.image_size,
+        bits=model.config.bits,
+        latent_shapes=model.config.latent_shapes(),
+        latents=latents,
+        precision=precision,
+        opset=OPSET,
+        licence=licence,
+        origin=origin,
+    )
+    with new_folder(folder, "bundle", overwrite=overwrite) as staged:
+        _write(FoldedGlow(model), manifest, largest_batch, staged)
+        return _checked(manifest, parity.measure(model, staged, manifest), staged)
+
+
+def bundle_to_tensorrt(
+    bundle: Bundle,
+    folder: str | os.PathLike[str],
+    *,
+    precision: Precision = "fp32",
+    largest_batch: int = LARGEST_BATCH,
+    overwrite: bool = False,
+) -> Manifest:
+    """:func:`to_tensorrt` from a bundle of float32 nets, which is what parity is measured against.
+
+    Raises:
+        BundleError: its nets are narrower than float32.
+    """
+    source = FoldedBundle(bundle)
+    manifest = replace(bundle.manifest, precision=precision, opset=OPSET, parity={}, files={})
+    with new_folder(folder, "bundle", overwrite=overwrite) as staged:
+        _write(source, manifest, largest_batch, staged)
+        return _checked(manifest, parity.measure_against(bundle, staged, manifest), staged)
+
+
+def _write(model: Folded, manifest: Manifest, largest_batch: int, folder: Path) -> None:
+    if PRECISIONS[manifest.precision][0] != "float32":
+        raise InputError(f"expected precision fp32 or mixed, got {manifest.precision}: TensorRT has no float64")
+    if largest_batch < 1:
+        raise InputError(f"expected largest_batch of at least 1, got {largest_batch}")
+    with WeightsFile(folder / WEIGHTS) as weights:
+        write_graphs(TensorRTGraphs(model, weights, precision=manifest.precision), folder, manifest.latents)
+    names = [ENCODE, DECODE] if manifest.latents == "eps" else [ENCODE, DECODE, SAMPLE]
+    by_graph = {name: profiles(manifest, name, largest_batch) for name in names}
+    values = {name: [dataclasses.asdict(profile) for profile in of] for name, of in by_graph.items()}
+    (folder / TENSORRT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    (folder / BUILD).write_text(_script(by_graph), encoding="utf-8")
+    (folder / BUILD).chmod(0o755)
+
+
+def _checked(manifest: Manifest, figures: dict[str, float], folder: Path) -> Manifest:
+    parity.check(figures, PRECISIONS[manifest.precision][1])
+    return finish(manifest, figures, folder)
+
+
+def _script(by_graph: dict[str, list[Profile]]) -> str:
+    """A shell script that builds an engine of each graph with TensorRT's own tool."""
+    lines = [
+        "#!/bin/sh",
+        "# Builds an engine of each graph into the folder $1, or here; it serves this GPU and this TensorRT alone.",
+        "# --noTF32: the state is float32 and TF32 would round it. --stronglyTyped: the types are the graph's own.",
+        "set -e",
+        'cd "$(dirname "$0")"',
+        "output=${1:-.}",
+    ]
+    for name, of in by_graph.items():
+        options = [
+            "trtexec --skipInference --stronglyTyped --noTF32",
+            f'--onnx={name} --saveEngine="$output/{Path(name).stem}.plan" --timingCacheFile="$output/timing.cache"',
+        ]
+        for index, profile in enumerate(of):
+            shapes = zip(("min", "opt", "max"), (profile.smallest, profile.best, profile.largest), strict=True)
+            options.append(f"--profile={index} " + " ".join(f"--{kind}Shapes={shapes_text(of)}" for kind, of in shapes))
+        lines += ["", " \\\n    ".join(options)]
+    return "\n".join(lines) + "\n"
