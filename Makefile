@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test docs lint bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowxfer demo --force
@@ -13,8 +13,11 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
 
+docs: $(VENV)/docs.stamp
+	$(BIN)/zensical build --strict --clean
+
 bench: $(VENV)/test.stamp
-	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,min,max,rounds
+	$(BIN)/python -m pytest tests/benchmarks/calls.py --benchmark-columns=median,iqr,min,max,rounds
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
@@ -22,7 +25,7 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf $(VENV) .cache build dist demo site *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +37,10 @@ $(VENV)/demo.stamp: setup.cfg constraints.txt | $(VENV)/bin/python
 $(VENV)/test.stamp: setup.cfg constraints.txt | $(VENV)/bin/python
 	$(PIP) torch
 	$(PIP) --editable '.[test]'
+	touch $@
+
+$(VENV)/docs.stamp: setup.cfg constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 $(VENV)/lint.stamp: $(VENV)/test.stamp

@@ -1,0 +1,95 @@
+"""flowxfer itself, through its public interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowxfer import Latents, Transferer
+from flowxfer.benchmarks.models import ALPHA, Array, Images, ModelFolder
+
+from .runner import Runner
+
+__all__ = ["ByFour", "ByOne", "ByTwo", "Exact", "Plain", "Whole"]
+
+
+class Exact(Runner):
+    """The bundle as it is shipped: float64 state around float32 nets. A direction is a pair of faces' latents."""
+
+    batch_size: int | None = None
+
+    def __init__(self, model: ModelFolder, threads: int) -> None:
+        self._transferer = Transferer(
+            self.bundle(model), providers=["cpu"], threads=threads, batch_size=self.batch_size
+        )
+
+    def bundle(self, model: ModelFolder) -> Path:
+        """The folder of the graphs."""
+        return model.exact
+
+    def encode(self, images: Images) -> Latents:
+        """Encode."""
+        return self._transferer.encode(images)
+
+    def decode(self, latents: Latents) -> Images:
+        """Decode."""
+        return self._transferer.decode(latents)
+
+    def direction(self, expression: Latents, neutral: Latents) -> tuple[Latents, Latents]:
+        """Both, for the library takes the difference itself."""
+        return expression, neutral
+
+    def edit(self, latents: Latents, direction: tuple[Latents, Latents], alphas: Sequence[float]) -> Images:
+        """A transfer of what is encoded already."""
+        return self._transferer.transfer(latents, *direction, alphas[0])
+
+    def transfer(self, images: Images, direction: tuple[Latents, Latents]) -> Images:
+        """Transfer."""
+        return self._transferer.transfer(images, *direction, ALPHA)
+
+    def sweep(self, image: Images, direction: tuple[Latents, Latents], alphas: Sequence[float]) -> Images:
+        """Sweep."""
+        return self._transferer.sweep(image, *direction, alphas)
+
+    def film(self, frames: Images, direction: tuple[Latents, Latents]) -> Images:
+        """Film."""
+        return np.stack(list(self._transferer.frames(frames, *direction, ALPHA)))
+
+    def levels(self, latents: Any) -> list[Array]:
+        """To the host."""
+        return list(latents.levels)
+
+
+class Plain(Exact):
+    """The same with the whole state in float32."""
+
+    def bundle(self, model: ModelFolder) -> Path:
+        """The graphs in float32."""
+        return model.fp32
+
+
+class ByOne(Exact):
+    """Batches cut into single images, whose activations fit the cache of a core."""
+
+    batch_size = 1
+
+
+class ByTwo(Exact):
+    """Cut into pairs."""
+
+    batch_size = 2
+
+
+class ByFour(Exact):
+    """Cut into fours."""
+
+    batch_size = 4
+
+
+class Whole(Exact):
+    """Not cut."""
+
+    batch_size = 1 << 10
