@@ -1,4 +1,4 @@
-"""Commands that judge transfers: paper, fidelity."""
+"""Commands that judge transfers: paper, report, fidelity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flowxfer.cli.demo import People
-from flowxfer.cli.options import Force, ModelName, Providers
+from flowxfer.cli.marking import marks
+from flowxfer.cli.options import Certificate, Force, Key, ModelName, NoMark, Providers
 from flowxfer.cli.running import alphas, downloading, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from flowxfer.evaluation.fidelity import Fidelity
     from flowxfer.evaluation.likeness import Embedder
 
-__all__ = ["fidelity", "paper"]
+__all__ = ["fidelity", "paper", "report"]
 
 Data = Annotated[
     Path | None, typer.Argument(help="A folder with id1_aligned, … and expressions.", show_default="the demo people")
@@ -52,6 +53,9 @@ def paper(
     strengths: Alphas = "0.30,0.32,0.34,0.36,0.38,0.40,0.42,0.44,0.46,0.48,0.50",
     model: ModelName = "synthetic-64",
     provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
 ) -> None:
     """Run the paper's whole experiment: mean faces, transfers, strips, and tables of likeness and action units.
 
@@ -63,12 +67,33 @@ def paper(
 
     cast = Cast.read(data or People.bundled().folder, source=source, expressions=expression or None)
     values, embedder, meter = alphas(strengths), _embedder(likeness, weights), _meter(action_units, openface)
+    marking = marks(no_mark, certificate, key)
     flow = transferer(model, provider)
+    mark = marking.edited(flow)
     with _progress() as progress:
-        skipped = run(flow, cast, output, alphas=values, embedder=embedder, meter=meter, progress=progress)
+        skipped = run(flow, cast, output, alphas=values, embedder=embedder, meter=meter, mark=mark, progress=progress)
     for picture in skipped:
         typer.echo(f"skipped {picture.picture}: {picture.reason}", err=True)
     typer.echo(output)
+
+
+def report(
+    results: Annotated[Path, typer.Argument(help="The folder that `flowxfer paper` wrote.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page.", show_default="report.html in that folder")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Show a run of the paper's experiment as one HTML page: strips, likeness, action units, trade-off, failures.
+
+    The page holds everything it shows and needs no network. Where fidelity.csv lies in the folder, as
+    `flowxfer fidelity` writes it, it is shown too.
+    """
+    from flowxfer.evaluation.report import write_report
+
+    page = unused(output or results / "report.html", force)
+    write_report(results, page)
+    typer.echo(page)
 
 
 def fidelity(

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.errors import InputError, ShapeError
+from flowxfer.errors import InputError, ShapeError, reason
 
 __all__ = [
     "INTENSITIES",
@@ -125,14 +125,14 @@ def read_openface(path: str | os.PathLike[str]) -> ActionUnits:
             reader = csv.DictReader(file, skipinitialspace=True)
             rows, header = list(reader), reader.fieldnames or []
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"expected OpenFace's CSV at {path}, but it cannot be read: {error}") from error
+        raise InputError(f"expected OpenFace's CSV at {path}, but it cannot be read: {reason(error)}") from error
     missing = [f"{unit}_r" for unit in INTENSITIES if f"{unit}_r" not in header]
     if missing and any(_succeeded(row) for row in rows):  # pyfaceau writes no such column where no frame has a face
         raise InputError(f"expected the columns AU01_r to AU45_r in {path}, got none of {', '.join(missing)}")
     try:
         return ActionUnits.concatenate([_face(row) if _succeeded(row) else ActionUnits.not_measured() for row in rows])
     except (TypeError, ValueError) as error:
-        raise InputError(f"expected numbers in {path}, got something else or a row cut short: {error}") from error
+        raise InputError(f"expected numbers in {path}, got something else or a row cut short: {reason(error)}") from error
 
 
 def _succeeded(row: dict[str, str]) -> bool:

@@ -111,7 +111,7 @@ def usable(
             del found[path]
             skipped.append(Skipped(str(path), f"no face found by {embedder.scale}"))
     for picture in skipped:
-        log.warning("%s is skipped: %s", picture.picture, picture.reason)
+        log.info("%s is skipped: %s", picture.picture, picture.reason)
     return found, skipped
 
 

@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from flowxfer import images
-from flowxfer.errors import InputError, MissingExtraError
+from flowxfer.errors import InputError, MissingExtraError, reason
 from flowxfer.evaluation.likeness import Embedder, distance
 from flowxfer.images import Pixels
 
 __all__ = [
     "REGIONS",
     "Fidelity",
+    "Mask",
     "Method",
     "TruePeople",
     "changed_region",
@@ -169,7 +170,7 @@ class TruePeople:
             performer = str(json.loads((folder / "truth" / "parameters.json").read_text(encoding="utf-8"))["source"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"expected people with true pictures, truth/parameters.json, in {folder}: {error}"
+                f"expected people with true pictures, truth/parameters.json, in {folder}: {reason(error)}"
             ) from error
         people = sorted(path.name for path in (folder / "truth").iterdir() if (path / "neutral.png").is_file())
         names = sorted(path.stem for path in (folder / "expressions").glob("*.png"))

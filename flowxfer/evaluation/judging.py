@@ -61,7 +61,7 @@ def judge_likeness(results: Results, embedder: Embedder, progress: Progress) -> 
     means = embedder.embed([images.load(layout.mean(name)) for name in names])
     for done, (number, path) in enumerate(results.expressions.items()):
         progress("likeness", done, len(results.expressions))
-        if not layout.likeliness(number).exists():
+        if not _complete(results, number):
             made = embedder.embed([images.load(picture) for picture in results.pictures(number)])
             _table(results, made, means).write(layout.likeliness(number))
         rows += _likeness_rows(number, path.stem, LikenessTable.read(layout.likeliness(number)))
@@ -81,13 +81,17 @@ def judge_action_units(results: Results, meter: Meter, progress: Progress) -> No
     units, scores = list[UnitRow](), list[ScoreRow]()
     for done, (number, path) in enumerate(results.expressions.items()):
         progress("action units", done, len(results.expressions))
-        if not layout.units(f"expression{number}").exists():
-            _measure(results, number, meter).write(layout.units(f"expression{number}"))
-        table = UnitTable.read(layout.units(f"expression{number}"))
+        table = _units(results, number, meter)
         units += _unit_rows(number, path.stem, table, reference[path.stem])
         scores += _score_rows(number, path.stem, table, reference[path.stem])
     write_tidy(units, layout.tidy("action_units"))
     write_tidy(scores, layout.tidy("scores"))
+
+
+def _complete(results: Results, number: int) -> bool:
+    """Whether there is a table of everybody: since the last call a picture may have been mended, and brought people."""
+    path = results.layout.likeliness(number)
+    return path.exists() and LikenessTable.read(path).people == results.targets
 
 
 def _table(results: Results, made: Floats, means: Floats) -> LikenessTable:
@@ -97,14 +101,17 @@ def _table(results: Results, made: Floats, means: Floats) -> LikenessTable:
     return LikenessTable(results.targets, results.alphas, to_source, to_target, distance(targets, source))
 
 
-def _measure(results: Results, number: int, meter: Meter) -> UnitTable:
-    """Every target in every strength, then their mean face, under the published names."""
-    pictures = []
+def _units(results: Results, number: int, meter: Meter) -> UnitTable:
+    """Every target in every strength, then their mean face, under the published names; measured where there is none."""
+    pictures, path = [], results.layout.units(f"expression{number}")
     for person in sorted(results.targets):
         pictures += [results.layout.picture(number, person, alpha) for alpha in results.alphas]
         pictures.append(results.layout.mean(person))
-    measured = meter.measure(pictures, results.layout.raw_units(number))
-    return UnitTable(tuple(picture.stem for picture in pictures), measured.intensities)
+    names = tuple(picture.stem for picture in pictures)
+    if not path.exists() or UnitTable.read(path).names != names:
+        measured = meter.measure(pictures, results.layout.raw_units(number))
+        UnitTable(names, measured.intensities).write(path)
+    return UnitTable.read(path)
 
 
 def _likeness_rows(number: int, name: str, table: LikenessTable) -> list[LikenessRow]:

@@ -22,6 +22,11 @@ class Layout:
 
     root: Path
 
+    @property
+    def run(self) -> Path:
+        """What the run is: JSON."""
+        return self.root / "run.json"
+
     def mean(self, person: str) -> Path:
         """A person's mean face."""
         return self.root / "results" / "means" / f"{person}_mean.png"

@@ -15,18 +15,20 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import numpy as np
 
-from flowxfer.errors import InputError
+from flowxfer.errors import InputError, reason
 from flowxfer.evaluation.action_units import INTENSITIES, Floats
 from flowxfer.files import replacing
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["LikenessTable", "UnitTable", "read_likeness_set", "write_tidy"]
+__all__ = ["LikenessTable", "UnitTable", "read_likeness_set", "read_tidy", "write_tidy"]
+
+Row = TypeVar("Row")
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ class LikenessTable:
             sources, targets = np.swapaxes(table, 0, 1)
             to_source, to_target, of_means = sources[:, :-2], targets[:, :-2], sources[:, -1]
         except (KeyError, ValueError) as error:
-            raise InputError(f"expected rows ID_source and ID_target of distances in {path}: {error}") from error
+            raise InputError(f"expected rows ID_source and ID_target of distances in {path}: {reason(error)}") from error
         if not alphas or to_source.shape != (len(people), len(alphas)) or len(values) != 2 * len(people):
             got = f"{len(rows)} rows of {len(alphas)} alphas"
             raise InputError(
@@ -134,7 +136,7 @@ class UnitTable:
             rows = [_strings(line) for line in _lines(path)[1:] if line.strip()]
             values = np.array([[float(value) for value in row[1:]] for row in rows])
         except (ValueError, SyntaxError, TypeError) as error:
-            raise InputError(f"expected lists of a name and {len(INTENSITIES)} numbers in {path}: {error}") from error
+            raise InputError(f"expected lists of a name and {len(INTENSITIES)} numbers in {path}: {reason(error)}") from error
         if values.shape != (len(rows), len(INTENSITIES)):
             got = f"{len(rows)} lines of shape {values.shape[1:]}"
             raise InputError(f"expected lists of a name and {len(INTENSITIES)} numbers in {path}, got {got}")
@@ -172,6 +174,28 @@ def write_tidy(rows: Sequence[DataclassInstance], path: Path) -> None:
         writer.writerows([_cell(value) for value in dataclasses.astuple(row)] for row in rows)
 
 
+def read_tidy(kind: type[Row], path: str | os.PathLike[str]) -> list[Row]:
+    """Read what :func:`write_tidy` wrote, as dataclasses of that kind; an empty cell is ``nan``.
+
+    Raises:
+        InputError: the file is missing, has other columns, or a cell is no number where the kind has one.
+    """
+    types = [get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+            if header != names:
+                raise ValueError(f"its columns are {','.join(header) or 'none'}")
+            return [kind(*_values(types, line)) for line in lines]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"expected a table of {','.join(names)} in {path}, but it cannot be read: {reason(error)}") from error
+
+
+def _values(types: list[type], line: list[str]) -> list[Any]:
+    return [kind("nan" if kind is float and cell == "" else cell) for kind, cell in zip(types, line, strict=True)]
+
+
 def _cell(value: Any) -> Any:
     return "" if isinstance(value, float) and math.isnan(value) else value
 
@@ -191,4 +215,4 @@ def _lines(path: str | os.PathLike[str]) -> list[str]:
     try:
         return Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"expected a table at {path}, but it cannot be read: {error}") from error
+        raise InputError(f"expected a table at {path}, but it cannot be read: {reason(error)}") from error

@@ -18,11 +18,13 @@ FACES = Path(str(resources.files("flowxfer") / "data" / "faces"))
 def invoke(tiny_bundle):
     app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
     app.command()(evaluation.paper)
+    app.command()(evaluation.report)
     app.command()(evaluation.fidelity)
 
     def run(*arguments):
         return CliRunner().invoke(app, [*map(str, arguments), "--model", str(tiny_bundle)])
 
+    run.without_model = lambda *arguments: CliRunner().invoke(app, [*map(str, arguments)])
     return run
 
 
@@ -32,6 +34,19 @@ def test_paper_runs_on_the_demo_people(invoke, tmp_path):
     assert result.stdout.strip() == str(tmp_path / "out")
     assert (tmp_path / "out/results/transferring/expression1/id1/0.3/id1_0.3.png").is_file()
     assert (tmp_path / "out/results/transferring/expression1/id4.png").is_file()
+
+
+def test_report_shows_what_paper_has_written(invoke, tmp_path):
+    out = tmp_path / "out"
+    assert invoke("paper", "-o", out, "-e", "smile", "--alphas", "0.5").exit_code == 0
+    result = invoke.without_model("report", out)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.strip() == str(out / "report.html")
+    assert "id4’s mean face, then with smile at alpha 0.5" in (out / "report.html").read_text()
+    assert "--force replaces it" in invoke.without_model("report", out).stderr
+    assert invoke.without_model("report", out, "-o", tmp_path / "page.html").exit_code == 0
+    assert invoke.without_model("report", out, "--force").exit_code == 0
+    assert "`flowxfer paper -o FOLDER` makes one" in invoke.without_model("report", tmp_path).stderr
 
 
 def test_paper_names_what_it_skips(invoke, tmp_path):

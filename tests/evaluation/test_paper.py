@@ -169,6 +169,30 @@ def test_unusable_pictures_are_reported_and_left_out(tiny_transferer, cast, tmp_
     assert ("likeness", 1, 2) in told
 
 
+def test_a_mended_picture_brings_its_person_back(tiny_transferer, cast, tmp_path):
+    pictures = {path: path.read_bytes() for path in cast.targets[0].pictures}
+    for path in pictures:
+        path.write_bytes(b"")
+    assert len(run(tiny_transferer, cast, tmp_path, alphas=ALPHAS, embedder=Brightness(), meter=Brightness())) == 2
+    for path, content in pictures.items():
+        path.write_bytes(content)
+    assert run(tiny_transferer, cast, tmp_path, alphas=ALPHAS, embedder=Brightness(), meter=Brightness()) == []
+    layout = Layout(tmp_path)
+    assert LikenessTable.read(layout.likeliness(1)).people == ("ann", "bo")
+    assert "ann_0.5" in UnitTable.read(layout.units("expression1")).names
+    assert not layout.tidy("skipped").exists()
+
+
+def test_versions_are_noted_but_may_change(tiny_transferer, cast, tmp_path, monkeypatch):
+    run(tiny_transferer, cast, tmp_path, alphas=ALPHAS)
+    before = json.loads((tmp_path / "run.json").read_text())["made with"]
+    assert before["NumPy"] == np.__version__
+    assert before["model"].startswith("tiny, 32 px")
+    monkeypatch.setattr("flowxfer.evaluation.paper.__version__", "9")
+    run(tiny_transferer, cast, tmp_path, alphas=ALPHAS)
+    assert json.loads((tmp_path / "run.json").read_text())["made with"] == {**before, "flowxfer": "9"}
+
+
 def test_a_person_without_usable_pictures_is_left_out_but_not_the_source(tiny_transferer, cast, tmp_path):
     for path in cast.targets[0].pictures:
         path.write_bytes(b"")
