@@ -10,6 +10,7 @@ Whatever a picture is stored as, what comes out is uint8 RGB, upright:
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -18,10 +19,12 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from flowxfer.errors import ImageError, InputError, ShapeError
-from flowxfer.files import replacing
+from flowxfer.errors import ImageError, InputError, ShapeError, reason
+from flowxfer.provenance import Mark, marking
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Pixels", "Source", "Sources", "check_writable_suffix", "expand", "load", "load_faces", "save"]
 
@@ -38,6 +41,7 @@ _WRITTEN: dict[str, dict[str, Any]] = {
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".webp": {"format": "WEBP", "lossless": True},
 }
+_MOST_EXIF = 0xFFFF - 2 - 6  # bytes that fit into a segment of JPEG
 _WHITE = (255, 255, 255, 255)
 
 
@@ -128,28 +132,54 @@ def expand(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return found
 
 
-def save(picture: Image.Image | NDArray[Any], path: str | os.PathLike[str]) -> None:
+def save(
+    picture: Image.Image | NDArray[Any],
+    path: str | os.PathLike[str],
+    mark: Mark | None = None,
+    *,
+    original: Path | None = None,
+) -> None:
     """Write a picture, whole or not at all: PNG, JPEG (quality 95) or lossless WebP, by the suffix.
 
     Args:
         picture: a PIL image or a uint8 array, as :func:`load` takes it.
         path: its folder is made where it does not exist; a file that is there is replaced.
+        mark: what the picture says of how it was made; by default nothing.
+        original: the file of which this is a new version, of the same size: its colour profile and EXIF are kept.
 
     Raises:
         ImageError: the suffix is another.
         ShapeError: the array is of another shape or dtype.
+        ProvenanceError: the mark cannot be signed.
     """
     path = Path(path)
     check_writable_suffix(path)
-    image = Image.fromarray(load(picture))
-    with replacing(path) as temporary:
-        image.save(temporary, **_WRITTEN[path.suffix.lower()])
+    image, kept = Image.fromarray(load(picture)), {} if original is None else _metadata(original)
+    with marking(path, mark, parent=original) as temporary:
+        image.save(temporary, **_WRITTEN[path.suffix.lower()], **kept)
 
 
 def check_writable_suffix(path: Path) -> None:
     """Raise the ImageError that :func:`save` would raise for this name, before there is a picture to save."""
     if path.suffix.lower() not in _WRITTEN:
         raise ImageError(f"expected a name that ends in {', '.join(_WRITTEN)}, got {path}")
+
+
+def _metadata(original: Path) -> dict[str, Any]:
+    """The colour profile and the EXIF of a file, as far as they are true of its upright RGB pixels."""
+    kept = {}
+    with Image.open(original, formats=FORMATS) as image:
+        profile = image.info.get("icc_profile", b"")
+        if profile[16:20] == b"RGB ":
+            kept["icc_profile"] = profile
+        try:
+            exif = image.getexif()
+            exif.pop(ExifTags.Base.Orientation, None)  # it is applied; the thumbnail, of the old picture, stays behind
+            if exif and len(data := exif.tobytes()) <= _MOST_EXIF:
+                kept["exif"] = data
+        except Exception as error:  # whatever a damaged one raises, the picture is worth more
+            log.warning("the EXIF of %s cannot be read: %s", original, error)
+    return kept
 
 
 def _each(sources: Any) -> Iterator[Source]:
@@ -181,8 +211,8 @@ def _read(path: Path) -> Image.Image:
         what = "an empty file" if path.stat().st_size == 0 else "something else or a damaged file"
         raise ImageError(f"expected a picture (PNG, JPEG, WebP, …) in {path}, got {what}") from None
     except Exception as error:  # beside OSError, damaged headers raise struct.error, KeyError and others
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"expected a picture in {path}, but it cannot be read: {reason}") from error
+        said = getattr(error, "strerror", None) or reason(error)
+        raise ImageError(f"expected a picture in {path}, but it cannot be read: {said}") from error
 
 
 def _upright(image: Image.Image, name: str) -> Image.Image:
@@ -191,7 +221,7 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
         image.load()
         return ImageOps.exif_transpose(image)
     except Exception as error:  # the same
-        raise ImageError(f"{name} is damaged or cut short: {error}; fetch or export it again") from error
+        raise ImageError(f"{name} is damaged or cut short: {reason(error)}; fetch or export it again") from error
 
 
 def _rgb(image: Image.Image, name: str) -> Image.Image:

@@ -10,8 +10,8 @@ from typing import TypeAlias
 from PIL import Image, ImageDraw, ImageFont
 
 from flowxfer.errors import InputError
-from flowxfer.files import replacing
 from flowxfer.images import Pixels
+from flowxfer.provenance import Mark, marking
 
 __all__ = ["Pictures", "gif", "sheet", "strip", "table"]
 
@@ -41,7 +41,7 @@ def sheet(images: Pictures, labels: Sequence[str] = (), *, columns: int | None =
     """Lay pictures out in rows, each with its label under it where there are labels.
 
     Args:
-        images: RGB, each of shape (S, S, 3), uint8.
+        images: RGB, each of shape (H, W, 3), uint8.
         labels: one for each picture, or none.
         columns: pictures in a row; by default as makes the sheet about square.
 
@@ -52,18 +52,18 @@ def sheet(images: Pictures, labels: Sequence[str] = (), *, columns: int | None =
         raise InputError(f"expected pictures and a label for each, got {len(images)} pictures, {len(labels)} labels")
     columns = columns or math.ceil(math.sqrt(len(images)))
     cells = [_cell(image) for image in images]
-    side = max(max(cell.size) for cell in cells)
-    font, gap = _font(side), max(2, side // 32)
+    wide, high = (max(cell.size[axis] for cell in cells) for axis in (0, 1))
+    font, gap = _font(wide), max(2, wide // 32)
     line = _line_height(font) + gap if labels else 0
     rows = math.ceil(len(cells) / columns)
-    width, height = columns * (side + gap) + gap, rows * (side + gap + line) + gap
+    width, height = columns * (wide + gap) + gap, rows * (high + gap + line) + gap
     page = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(page)
     for index, cell in enumerate(cells):
-        x, y = gap + index % columns * (side + gap), gap + index // columns * (side + gap + line)
+        x, y = gap + index % columns * (wide + gap), gap + index // columns * (high + gap + line)
         page.paste(cell, (x, y))
         if labels:
-            draw.text((x + side / 2, y + side + gap), _fit(labels[index], font, side), _INK, font, anchor="ma")
+            draw.text((x + wide / 2, y + high + gap), _fit(labels[index], font, wide), _INK, font, anchor="ma")
     return page
 
 
@@ -101,12 +101,13 @@ def table(rows: Sequence[Pictures], groups: Mapping[str, Sequence[str]]) -> Imag
     return page
 
 
-def gif(images: Pictures, path: Path, *, fps: float = 12) -> None:
+def gif(images: Pictures, path: Path, mark: Mark | None = None, *, fps: float = 12) -> None:
     """Write pictures as an endless animated GIF that runs there and back, whole or not at all.
 
     Args:
         images: RGB, each of shape (S, S, 3), uint8; those smaller than 128 px are enlarged by a whole factor.
         path: where to.
+        mark: what it says of how it was made; by default nothing.
         fps: pictures a second; GIF counts in hundredths of a second, so it is rounded to those.
 
     Raises:
@@ -122,7 +123,7 @@ def gif(images: Pictures, path: Path, *, fps: float = 12) -> None:
         every.paste(frame, (0, index * frame.height))
     palette = every.quantize(256, Image.Quantize.MEDIANCUT)
     shown = [frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]
-    with replacing(path) as temporary:
+    with marking(path, mark) as temporary:
         duration_ms = 10 * round(100 / fps)
         shown[0].save(temporary, "GIF", save_all=True, append_images=shown[1:], duration=duration_ms, loop=0)
 

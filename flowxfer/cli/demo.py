@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowxfer.cli.options import Force, ModelName, Providers
+from flowxfer.cli.marking import marks
+from flowxfer.cli.options import Certificate, Force, Key, ModelName, NoMark, Providers
 from flowxfer.cli.running import transferer, unused
 from flowxfer.errors import InputError
 
@@ -32,6 +33,9 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("demo"),
     model: ModelName = "synthetic-64",
     provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Transfer expressions between the synthetic people that come with flowxfer.
@@ -43,20 +47,20 @@ def demo(
 
     start = time.perf_counter()
     table, sweep, gif = (unused(output / name, force) for name in ("transfer.png", "sweep.png", "sweep.gif"))
-    people = People.bundled()
+    people, marking = People.bundled(), marks(no_mark, certificate, key)
     flow = transferer(model, provider)
-    images.save(_table(flow, people), table)
+    images.save(_table(flow, people), table, marking.edited(flow, *STRENGTHS))
     _say(table, f"{len(PAIRS)} people with an expression of one who is none of them", start)
 
     start = time.perf_counter()
-    person, expression = PAIRS[0]
+    (person, expression), mark = PAIRS[0], marking.edited(flow, *SWEEP)
     target, performer = people.truth(person, "neutral", flow.size), people.performer(expression, flow.size)
     faces = flow.sweep(target, performer, people.truth(PERFORMER, "neutral", flow.size), SWEEP)
-    images.save(strips.strip(faces, [f"alpha {alpha:.1f}" for alpha in SWEEP]), sweep)
+    images.save(strips.strip(faces, [f"alpha {alpha:.1f}" for alpha in SWEEP]), sweep, mark)
     _say(sweep, f"{expression} in {len(SWEEP)} strengths", start)
 
     start = time.perf_counter()
-    strips.gif(faces, gif)
+    strips.gif(faces, gif, mark)
     _say(gif, "the same in motion", start)
 
 

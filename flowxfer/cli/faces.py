@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from flowxfer.cli.options import Alpha, Expression, Force, ModelName, Neutral, Output, Providers
+from flowxfer.cli.marking import marks
+from flowxfer.cli.options import (
+    Alpha,
+    Certificate,
+    Expression,
+    Force,
+    Key,
+    ModelName,
+    Neutral,
+    NoMark,
+    Output,
+    Providers,
+)
 from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -24,6 +36,9 @@ def transfer(
     alpha: Alpha = "0.4",
     model: ModelName = "synthetic-64",
     provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Give every target the expression of another person.
@@ -35,13 +50,14 @@ def transfer(
 
     targets = images.expand(target)
     destinations = outputs(output, names(targets), force)
-    strength = alphas(alpha)
+    values, marking = alphas(alpha), marks(no_mark, certificate, key)
+    strength = values[0] if len(values) == 1 else values
     flow = transferer(model, provider)
     performer = images.load(expression, flow.size), images.load_faces(neutral, flow.size, resize=True)
     faces = (images.load(path, flow.size) for path in targets)
-    results = flow.frames(faces, *performer, alpha=strength[0] if len(strength) == 1 else strength)
+    results, mark = flow.frames(faces, *performer, alpha=strength), marking.edited(flow, strength)
     for result, path in zip(track(results, len(targets), "transfer"), destinations, strict=True):
-        images.save(result, path)
+        images.save(result, path, mark)
         typer.echo(path)
 
 
@@ -56,6 +72,9 @@ def sweep(
     gif: Annotated[bool, typer.Option("--gif", help="Also write sweep.gif, there and back.")] = False,
     model: ModelName = "synthetic-64",
     provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Transfer an expression in several strengths: a picture each, and a labelled strip of all.
@@ -70,15 +89,17 @@ def sweep(
     if len(set(labels)) != len(labels):
         raise InputError(f"expected strengths that differ, got {strengths}")
     pictures = [unused(output / f"{label.replace(' ', '_')}.png", force) for label in labels]
+    marking = marks(no_mark, certificate, key)
     strip, animation = unused(output / "strip.png", force), unused(output / "sweep.gif", force or not gif)
     flow = transferer(model, provider)
     face, performer = images.load(target, flow.size), images.load(expression, flow.size)
     results = flow.sweep(face, performer, images.load_faces(neutral, flow.size, resize=True), values)
-    for result, path in zip(results, pictures, strict=True):
-        images.save(result, path)
-    images.save(strips.strip(results, labels), strip)
+    for result, path, value in zip(results, pictures, values, strict=True):
+        images.save(result, path, marking.edited(flow, value))
+    mark = marking.edited(flow, *values)
+    images.save(strips.strip(results, labels), strip, mark)
     if gif:
-        strips.gif(results, animation)
+        strips.gif(results, animation, mark)
     for path in [*pictures, strip, *([animation] if gif else [])]:
         typer.echo(path)
 
@@ -90,15 +111,19 @@ def mix(
     alpha: Annotated[float, typer.Option("--alpha", "-a", help="0 is the first face, 1 the second.")] = 0.5,
     model: ModelName = "synthetic-64",
     provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Mix two faces."""
     from flowxfer import images
 
     (path,) = outputs(output, [f"{first.stem}_{second.stem}"], force)
+    marking = marks(no_mark, certificate, key)
     flow = transferer(model, provider)
     results = flow.mix(images.load(first, flow.size), images.load(second, flow.size), alpha)
-    images.save(results.reshape(flow.size, flow.size, 3), path)
+    images.save(results.reshape(flow.size, flow.size, 3), path, marking.edited(flow, alpha))
     typer.echo(path)
 
 
@@ -109,6 +134,9 @@ def sample(
     seed: Annotated[int | None, typer.Option(help="Draw the same faces again.")] = None,
     model: ModelName = "synthetic-64",
     provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Draw faces that nobody has."""
@@ -116,8 +144,10 @@ def sample(
 
     whole_sheet = bool(output.suffix) and not output.is_dir()
     destinations = outputs(output, ["sheet"] if whole_sheet else [f"sample_{n:03}" for n in range(count)], force)
-    faces = transferer(model, provider).sample(count, temperature=temperature, seed=seed)
+    marking = marks(no_mark, certificate, key)
+    flow = transferer(model, provider)
+    faces, mark = flow.sample(count, temperature=temperature, seed=seed), marking.generated(flow)
     results = [strips.sheet(faces)] if whole_sheet else faces
     for result, path in zip(results, destinations, strict=True):
-        images.save(result, path)
+        images.save(result, path, mark)
         typer.echo(path)

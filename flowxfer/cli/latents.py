@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from flowxfer.cli.options import Faces, Force, ModelName, OpenAI, Output, Providers, Quantize
+from flowxfer.cli.marking import marks
+from flowxfer.cli.options import (
+    Certificate,
+    Faces,
+    Force,
+    Key,
+    ModelName,
+    NoMark,
+    OpenAI,
+    Output,
+    Providers,
+    Quantize,
+)
 from flowxfer.cli.running import outputs, transferer, unused
 from flowxfer.errors import InputError
 from flowxfer.files import replacing
@@ -22,6 +34,9 @@ def mean(
     output: Output,
     model: ModelName = "synthetic-64",
     provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Average the latents of one person's pictures: the neutral face of the paper.
@@ -34,12 +49,13 @@ def mean(
         path = unused(output, force)
     else:
         (path,) = outputs(output, ["mean"], force)
+    marking = marks(no_mark, certificate, key)
     flow = transferer(model, provider)
     average = flow.mean(images.load_faces(faces, flow.size, resize=True))
     if path.suffix == _LATENTS:
         average.save(path)
     else:
-        images.save(flow.decode(average)[0], path)
+        images.save(flow.decode(average)[0], path, marking.edited(flow))
     typer.echo(path)
 
 
@@ -80,6 +96,9 @@ def decode(
     quantize: Quantize = False,
     model: ModelName = "synthetic-64",
     provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Map latents back to faces: a picture for one, a folder for several."""
@@ -89,6 +108,7 @@ def decode(
     source = latents or openai
     if source is None or (latents and openai):
         raise InputError("expected one file of latents: LATENTS, or --openai z.npy")
+    marking = marks(no_mark, certificate, key)
     flow = transferer(model, provider)
     if latents:
         loaded = Latents.load(latents)
@@ -97,5 +117,5 @@ def decode(
         loaded = Latents(tuple(levels), flow.manifest.model_hash)
     paths = outputs(output, [f"{source.stem}_{n:03}" for n in range(len(loaded))], force)
     for face, path in zip(flow.decode(loaded, quantize=quantize), paths, strict=True):
-        images.save(face, path)
+        images.save(face, path, marking.edited(flow))
         typer.echo(path)

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from flowxfer.cli.options import Alpha, Expression, Force, ModelName, Neutral, Output, Providers
+from flowxfer.cli.marking import marks
+from flowxfer.cli.options import (
+    Alpha,
+    Certificate,
+    Expression,
+    Force,
+    Key,
+    ModelName,
+    Neutral,
+    NoMark,
+    Output,
+    Providers,
+)
 from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -34,16 +46,20 @@ def align(
     face: Which = "all",
     detector: Finder = "dlib",
     rotations: Rotations = False,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Cut the faces out of photographs, aligned as the models expect them.
 
     Writes NAME.png, or NAME_0.png, NAME_1.png, … from left to right where a photograph has several. One without a face
-    is named on stderr and left out.
+    is named on stderr and left out. A photograph that says that it is synthetic passes that on.
     """
     from flowxfer import faces, images
 
     paths, which, find = images.expand(photos), _choice(face), _detector(detector)
+    marking = marks(no_mark, certificate, key)
     found = 0
     for path, name in track(zip(paths, names(paths), strict=True), len(paths), "align"):
         aligned = faces.align(path, find, size, rotations=rotations)
@@ -52,8 +68,9 @@ def align(
             continue
         chosen = faces.left_to_right(faces.choose(aligned, which))
         files = [name] if len(chosen) == 1 else [f"{name}_{index}" for index in range(len(chosen))]
+        mark = marking.inherited(path)
         for one, file in zip(chosen, files, strict=True):
-            images.save(one.crop, unused(output / f"{file}.png", force))
+            images.save(one.crop, unused(output / f"{file}.png", force), mark)
             typer.echo(output / f"{file}.png")
         found += len(chosen)
     if not found:
@@ -75,17 +92,21 @@ def photo(
     ] = "change",
     model: ModelName = "synthetic-64",
     provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Give somebody in a photograph the expression of another person.
 
     The performer's pictures are aligned faces; `flowxfer align` makes them. Outside of the face no pixel changes, which
-    a PNG keeps and a JPEG does not.
+    a PNG keeps and a JPEG does not. The photograph's colour profile and EXIF are kept.
     """
     from flowxfer import faces, images
 
     (path,) = outputs(output, [photo.stem], force)
-    strength, which, find = alphas(alpha), _choice(face), _detector(detector)
+    values, which, find = alphas(alpha), _choice(face), _detector(detector)
+    strength, marking = values[0] if len(values) == 1 else values, marks(no_mark, certificate, key)
     ways = {"change": faces.paste_change, "blend": faces.paste_blend, "crop": faces.paste_crop}
     picture = images.load(photo)
     flow = transferer(model, provider)
@@ -94,13 +115,13 @@ def photo(
         picture,
         images.load(expression, flow.size),
         images.load_faces(neutral, flow.size, resize=True),
-        strength[0] if len(strength) == 1 else strength,
+        strength,
         face=which,
         detector=find,
         rotations=rotations,
         paste=ways[paste],
     )
-    images.save(result, path)
+    images.save(result, path, marking.edited(flow, strength), original=photo)
     typer.echo(path)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowxfer.hub import Progress
     from flowxfer.transferer import Transferer
 
-__all__ = ["Commands", "alphas", "downloading", "names", "outputs", "steps", "track", "transferer", "unused"]
+__all__ = ["Commands", "alphas", "downloading", "measure", "names", "outputs", "steps", "track", "transferer", "unused"]
 
 Item = TypeVar("Item")
 
@@ -127,6 +127,18 @@ def steps(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     with _bars() as bars:
         task = bars.add_task(what, total=total)
         yield lambda done: bars.update(task, completed=done)
+
+
+@contextmanager
+def measure(what: str) -> Iterator[Callable[[int, int | None, float], None]]:
+    """Yield a callback that is told how many frames are done, of how many, and of frames a second; draws a bar."""
+    with _bars() as bars:
+        task = bars.add_task(what, total=None)
+
+        def told(done: int, total: int | None, fps: float) -> None:
+            bars.update(task, completed=done, total=total, description=f"{what}  {fps:.1f} frames/s")
+
+        yield told
 
 
 def _bars() -> Bars:

@@ -8,21 +8,21 @@ import numpy as np
 import torch
 from PIL import Image
 
-from flowxfer.files import replacing
 from flowxfer.glow.model import Glow, LatentKind
 from flowxfer.glow.pixels import from_pixels, to_pixels
 from flowxfer.glow.training.data import Pixels
 from flowxfer.glow.training.validation import HeldOut, arithmetic, transfer
+from flowxfer.provenance import EDITED, GENERATED, Mark, marking
 
 __all__ = ["draw_samples", "draw_transfers", "save_grid"]
 
 
-def save_grid(path: Path, pictures: Pixels, *, zoom: int = 2) -> None:
+def save_grid(path: Path, pictures: Pixels, mark: Mark | None = None, *, zoom: int = 2) -> None:
     """Write uint8 (rows, columns, S, S, 3) as one PNG, enlarged ``zoom`` times."""
     rows, columns, height, width, _ = pictures.shape
     sheet = pictures.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
     image = Image.fromarray(sheet).resize((zoom * columns * width, zoom * rows * height), Image.Resampling.BICUBIC)
-    with replacing(path) as temporary:
+    with marking(path, mark) as temporary:
         image.save(temporary)
 
 
@@ -34,7 +34,7 @@ def draw_samples(model: Glow, path: Path, *, rows: int = 3, columns: int = 8) ->
     sheet = [
         to_pixels(model.sample(columns, temperature=float(t), generator=generator.manual_seed(0))) for t in temperatures
     ]
-    save_grid(path, torch.stack(sheet).cpu().numpy())
+    save_grid(path, torch.stack(sheet).cpu().numpy(), Mark(GENERATED))
 
 
 def draw_transfers(model: Glow, path: Path, held_out: HeldOut, kind: LatentKind, *, first: int = 0) -> None:
@@ -58,4 +58,5 @@ def draw_transfers(model: Glow, path: Path, held_out: HeldOut, kind: LatentKind,
     )
     made = [transfer(model, target, donor, donated, alpha, kind) for alpha in (0.5, 1.0)]
     columns = [target, donor, donated, arithmetic(target, donor, donated, 1.0), *made, truth]
-    save_grid(path, torch.stack([to_pixels(column) for column in columns], 1).cpu().numpy())
+    pictures = torch.stack([to_pixels(column) for column in columns], 1).cpu().numpy()
+    save_grid(path, pictures, Mark(EDITED, alphas=(0.5, 1.0)))

@@ -1,0 +1,26 @@
+"""What pictures and films say of how they were made: marks in XMP, and C2PA manifests that a certificate signs."""
+
+from flowxfer.provenance.certificates import make_test_certificate
+from flowxfer.provenance.marking import Provenance, check_suffix, inherited, mark, marked, marking, read, stamp
+from flowxfer.provenance.marks import EDITED, GENERATED, SYNTHETIC, Mark
+from flowxfer.provenance.matroska import tags
+from flowxfer.provenance.signing import Manifest, Signer
+
+__all__ = [
+    "EDITED",
+    "GENERATED",
+    "SYNTHETIC",
+    "Manifest",
+    "Mark",
+    "Provenance",
+    "Signer",
+    "check_suffix",
+    "inherited",
+    "make_test_certificate",
+    "mark",
+    "marked",
+    "marking",
+    "read",
+    "stamp",
+    "tags",
+]

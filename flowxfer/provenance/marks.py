@@ -1,0 +1,73 @@
+"""What a mark says of a picture or film."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowxfer.latents import Alpha
+
+if TYPE_CHECKING:
+    from flowxfer.provenance.signing import Signer
+
+__all__ = ["EDITED", "GENERATED", "SYNTHETIC", "Mark", "describe", "tool"]
+
+_IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+EDITED = f"{_IPTC}compositeWithTrainedAlgorithmicMedia"
+"""IPTC's digital source type of a picture that a model has changed."""
+GENERATED = f"{_IPTC}trainedAlgorithmicMedia"
+"""IPTC's digital source type of a picture that a model has drawn."""
+SYNTHETIC = frozenset({EDITED, GENERATED, f"{_IPTC}algorithmicMedia", f"{_IPTC}compositeSynthetic"})
+"""The digital source types of what no camera saw as it is."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a picture or film says of how it was made.
+
+    Args:
+        source_type: IPTC's digital source type, a URI: :data:`EDITED`, :data:`GENERATED`, or another of its codes.
+        model: the model's name.
+        model_hash: identity of the model, from its manifest.
+        alphas: the strengths of the transfers in it, each one number or one for each level.
+        signer: signs a C2PA manifest on top of the mark.
+    """
+
+    source_type: str = EDITED
+    model: str | None = None
+    model_hash: str | None = None
+    alphas: tuple[Alpha, ...] = ()
+    signer: Signer | None = None
+
+
+def tool() -> str:
+    """The library and its version: ``flowxfer 0.1.0``."""
+    from flowxfer import __version__  # here, as the package imports the pictures, which import this
+
+    return f"flowxfer {__version__}"
+
+
+def describe(mark: Mark) -> str:
+    """The mark as one sentence for people."""
+    what = {EDITED: "changed", GENERATED: "drawn"}.get(mark.source_type, "made")
+    model = f", model {mark.model}" if mark.model else ""
+    alphas = f", alpha {'; '.join(map(alpha_text, mark.alphas))}" if mark.alphas else ""
+    return f"Synthetic: {what} by artificial intelligence ({tool()}{model}{alphas})"
+
+
+def alpha_text(alpha: Alpha) -> str:
+    """``0.4``, or ``0.3,0.4,0.5`` for one number a level."""
+    return f"{alpha:g}" if isinstance(alpha, (int, float)) else ",".join(f"{value:g}" for value in alpha)
+
+
+def parse_alpha(text: str) -> Alpha:
+    """Read what :func:`alpha_text` wrote.
+
+    Raises:
+        ValueError: it is no finite number.
+    """
+    values = tuple(float(part) for part in text.split(","))
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"expected finite numbers, got {text!r}")
+    return values[0] if len(values) == 1 else values
