@@ -59,6 +59,6 @@ def test_transfers_are_as_near_to_the_truth_as_its_card_says(transferred):
         errors[name] = relative_error(made, truth, target, region)
         outside.append(drift(made, target, region))
         assert errors[name] < 0.9 * relative_error(pixels, truth, target, region)
-    assert np.mean(list(errors.values())) < 0.35
-    assert errors["closed"] < 0.2
-    assert np.mean(outside) < 2
+    assert np.mean(list(errors.values())) < 0.25
+    assert errors["closed"] < 0.15
+    assert np.mean(outside) < 1.8
