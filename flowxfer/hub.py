@@ -21,10 +21,10 @@ from typing import Any, TypeAlias
 import platformdirs
 
 from flowxfer.bundle import MANIFEST, sha256
-from flowxfer.errors import BundleError, DownloadError, MissingExtraError
+from flowxfer.errors import BundleError, DownloadError, MissingExtraError, reason
 from flowxfer.files import replacing
 
-__all__ = ["DEFAULT", "MODELS", "Model", "Progress", "cache_folder", "fetch", "list_models", "resolve"]
+__all__ = ["DEFAULT", "MODELS", "SAMPLER", "Model", "Progress", "cache_folder", "fetch", "list_models", "resolve"]
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with what is being done, how many bytes or steps of it, and of how many, where that is known."""
 
 DEFAULT = "synthetic-64"
+SAMPLER = "synthetic-64-samples"
+"""The bundled model to draw faces from: learning to transfer has cost the default one its likelihood."""
 _ATTEMPTS = 3  # connections that a download may take; each goes on where the one before broke off
 _TIMEOUT_S = 30
 _CHUNK = 1 << 18
@@ -45,7 +47,7 @@ class Model:
         name: what to call it.
         about: one line on what it is.
         licence: under which its weights may be used.
-        urls: where its published weights are, the first that answers is taken; none for the bundled model.
+        urls: where its published weights are, the first that answers is taken; none for a bundled model.
         sha256: of the published file; None where nobody vouched for one: then the first download's is remembered.
     """
 
@@ -60,6 +62,7 @@ MODELS = {
     model.name: model
     for model in (
         Model(DEFAULT, "64 px, trained on synthetic people; part of flowxfer", "CC0-1.0"),
+        Model(SAMPLER, "64 px, trained on their likelihood alone, to draw faces from; part of flowxfer", "CC0-1.0"),
         Model(
             "openai-celebahq-256",
             "256 px, OpenAI's published Glow, trained on CelebA-HQ; downloaded and converted on first use",
@@ -77,7 +80,10 @@ MODELS = {
 def cache_folder() -> Path:
     """Where downloaded and converted models are kept: ``FLOWXFER_CACHE`` or the user's cache folder."""
     folder = os.environ.get("FLOWXFER_CACHE")
-    return Path(folder).expanduser().absolute() if folder else platformdirs.user_cache_path("flowxfer")
+    try:
+        return Path(folder).expanduser().absolute() if folder else platformdirs.user_cache_path("flowxfer")
+    except RuntimeError as error:
+        raise DownloadError("expected a home folder for the cache, but there is none; set FLOWXFER_CACHE") from error
 
 
 def resolve(model: str | os.PathLike[str] = DEFAULT, *, progress: Progress | None = None) -> Path:
@@ -133,6 +139,8 @@ def fetch(model: Model, *, progress: Progress | None = None) -> Path:
     """
     target = cache_folder() / "downloads" / model.name / model.urls[0].rsplit("/", 1)[-1]
     with _alone(target):
+        for leftover in target.parent.glob("tmp*"):  # pooch's, of a download that was killed
+            leftover.unlink()
         record = target.with_name(target.name + ".json")
         expected = model.sha256 or _remembered(record)
         url = _download(model, target, expected, progress or _silent)
@@ -270,8 +278,10 @@ def _remembered(record: Path) -> str | None:
         return str(json.loads(record.read_text(encoding="utf-8"))["sha256"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DownloadError(f"expected a SHA-256 in {record}, got {error!r}; delete it to accept a new one") from error
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DownloadError(
+            f"expected a SHA-256 in {record}: {reason(error)}; delete it to accept a new one"
+        ) from error
 
 
 def _bundled(name: str) -> Path:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flowxfer import Transferer, hub
 from flowxfer.evaluation.fidelity import TruePeople, changed_region, drift, pixel_arithmetic, relative_error
+from flowxfer.faces import DlibDetector
 from flowxfer.images import load_faces
 
 FACES = Path(str(resources.files("flowxfer") / "data" / "faces"))
@@ -62,3 +64,13 @@ def test_transfers_are_as_near_to_the_truth_as_its_card_says(transferred):
     assert np.mean(list(errors.values())) < 0.25
     assert errors["closed"] < 0.15
     assert np.mean(outside) < 1.8
+
+
+def test_the_sampler_draws_faces():
+    sampler = Transferer(hub.SAMPLER, threads=1)
+    assert hub.list_models()[hub.SAMPLER] == "bundled"
+    assert sampler.self_test() == 0
+    faces = sampler.sample(16, temperature=0.7, seed=0)
+    detector = DlibDetector()
+    enlarged = (np.asarray(Image.fromarray(face).resize((256, 256), Image.Resampling.BICUBIC)) for face in faces)
+    assert sum(len(detector.detect(face)) == 1 for face in enlarged) >= 12

@@ -132,7 +132,7 @@ def sample(
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many faces.")] = 16,
     temperature: Annotated[float, typer.Option(min=0, help="0 is the mean face; more is more varied.")] = 0.7,
     seed: Annotated[int | None, typer.Option(help="Draw the same faces again.")] = None,
-    model: ModelName = "synthetic-64",
+    model: ModelName = "synthetic-64-samples",
     provider: Providers = None,
     no_mark: NoMark = False,
     certificate: Certificate = None,
