@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test docs lint bench clean
+.PHONY: demo test docs lint bench audit clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowxfer demo --force
@@ -23,6 +23,11 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# --strict: what the advisories do not know is a failure, for otherwise silence would look like safety.
+audit: | $(VENV)/bin/python
+	$(PIP) pip-audit
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:
 	rm -rf $(VENV) .cache build dist demo site *.egg-info

@@ -1,14 +1,27 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all.
+
+What is being written has a temporary name, ``.flowxfer-…``, beside its own, and a lock that the system takes away from
+a process that ends, however it ends. So what a killed process left is told from what another one is writing; it goes
+when a later process first writes into the folder.
+"""
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "temporary_folder"]
+
+log = logging.getLogger(__name__)
+
+_PREFIX = ".flowxfer-"
 
 
 @contextmanager
@@ -18,14 +31,61 @@ def replacing(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a part of one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    _remove_leftovers(path.parent)
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
+    with _locked(temporary):
+        try:
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new folder in ``parent``, out of which finished things can be renamed; in the end it is removed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(parent)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as name, _locked(Path(name)):
+        yield Path(name)
+
+
+@functools.lru_cache(maxsize=256)  # once in a process, for a folder may hold many thousands of files
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.glob(f"{_PREFIX}*"):
+        try:
+            with _locked(leftover) as alone:
+                if alone and leftover.is_dir():
+                    shutil.rmtree(leftover)
+                elif alone:
+                    leftover.unlink(missing_ok=True)
+        except OSError as error:
+            log.debug("%s stays: %s", leftover, error)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold the lock of a file or folder; yield False where another process has it, or there are no locks."""
+    handle = None if sys.platform == "win32" else _lock(path)  # Windows renames no file that is open
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
-        os.replace(temporary, path)
+        yield handle is not None
     finally:
-        temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(path: Path) -> int | None:
+    import fcntl
+
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from flowxfer.errors import InputError, LatentsError, reason
 from flowxfer.files import replacing
@@ -147,7 +147,7 @@ class Latents:
         arrays = {f"z{index}": np.ascontiguousarray(level) for index, level in enumerate(self.levels)}
         metadata = {MODEL_KEY: self.model_hash} | ({NUMERICS_KEY: self.numerics} if self.numerics else {})
         with replacing(Path(path)) as temporary:
-            save_file(arrays, temporary, metadata=metadata)
+            temporary.write_bytes(save(arrays, metadata))  # not save_file(), whose errors do not say ENOSPC
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Latents:
@@ -161,7 +161,9 @@ class Latents:
                 metadata = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, TypeError) as error:
-            raise LatentsError(f"expected a safetensors file at {path}, but it cannot be read: {reason(error)}") from error
+            raise LatentsError(
+                f"expected a safetensors file at {path}, but it cannot be read: {reason(error)}"
+            ) from error
         names = [f"z{index}" for index in range(len(arrays))]
         if MODEL_KEY not in metadata or sorted(arrays) != sorted(names) or not names:
             raise LatentsError(f"expected latents that flowxfer saved in {path}, got arrays {sorted(arrays)}")

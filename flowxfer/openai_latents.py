@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowxfer.errors import LatentsError
+from flowxfer.arrays import read_npy
+from flowxfer.errors import LatentsError, reason
 
 __all__ = ["flatten", "load", "unflatten"]
 
@@ -66,8 +66,9 @@ def load(path: str | os.PathLike[str], shapes: Sequence[Shape]) -> list[Floats]:
         LatentsError: the file is missing, damaged or holds Python objects, or its vectors have another length.
     """
     try:
-        # Mapped, so that a damaged header that claims a huge array meets the size of the file, not of the memory.
-        vectors = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, TokenError) as error:
-        raise LatentsError(f"expected a .npy file of latents at {path}, but it cannot be read: {error}") from error
+        vectors = read_npy(path)
+    except (OSError, ValueError) as error:
+        raise LatentsError(
+            f"expected a .npy file of latents at {path}, but it cannot be read: {reason(error)}"
+        ) from error
     return unflatten(vectors, shapes)

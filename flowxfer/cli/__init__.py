@@ -11,7 +11,21 @@ from typing import Annotated
 import typer
 
 from flowxfer import __version__
-from flowxfer.cli import demo, evaluation, faces, latents, models, photo, workshop
+from flowxfer.cli import (
+    batch,
+    bench,
+    demo,
+    evaluation,
+    faces,
+    latents,
+    models,
+    photo,
+    provenance,
+    serve,
+    video,
+    web,
+    workshop,
+)
 from flowxfer.cli.running import Commands
 
 __all__ = ["app", "main"]
@@ -24,17 +38,23 @@ EXAMPLES: dict[Callable[..., None], str] = {
     faces.sample: "flowxfer sample -n 16 --temperature 0.7 --seed 1 -o samples.png",
     photo.align: "flowxfer align holiday.jpg -o faces/",
     photo.photo: "flowxfer photo holiday.jpg -e smile.png -n neutral.png --alpha 0.8 -o smiling.png",
+    video.video: "flowxfer video film.mp4 -e smile.png -n neutral.png --alpha 0.8 -o smiling.mp4",
+    batch.batch: "flowxfer batch films/ -e smile.png -n neutral.png -o smiling/ --engine ray --address auto",
     latents.mean: "flowxfer mean performer/ -o neutral.safetensors",
     latents.encode: "flowxfer encode me.jpg you.jpg -o faces.safetensors",
     latents.decode: "flowxfer decode faces.safetensors -o faces/",
     evaluation.paper: "flowxfer paper -o results",
+    evaluation.report: "flowxfer report results",
     evaluation.fidelity: "flowxfer fidelity -o fidelity.csv",
     workshop.export: "flowxfer export graph_unoptimized.pb -o celebahq/ --latents eps",
     workshop.train: "flowxfer train faces64.toml --resume",
+    web.app: "flowxfer app --port 7860",
+    serve.serve: "flowxfer serve --port 8000",
     models.models: "flowxfer models",
     models.download: "flowxfer download openai-celebahq-256",
     models.info: "flowxfer info synthetic-64",
     models.doctor: "flowxfer doctor",
+    bench.bench: "flowxfer bench --model synthetic-64 --threads 2 -o bench/",
 }
 
 app = typer.Typer(
@@ -49,6 +69,7 @@ app = typer.Typer(
 )
 for command, example in EXAMPLES.items():
     app.command(epilog=f"Example: {example}")(command)
+app.add_typer(provenance.commands, name="provenance")
 
 
 def _show_version(wanted: bool) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import Annotated
 
 import typer
 
+from flowxfer.cli.finding import WAYS, Finder, Way, choice, find_by
 from flowxfer.cli.marking import marks
 from flowxfer.cli.options import (
     Alpha,
@@ -23,18 +24,11 @@ from flowxfer.cli.options import (
 from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
 
-if TYPE_CHECKING:
-    from flowxfer.faces import Choice, Detector
-
 __all__ = ["align", "photo"]
 
 
 Which = Annotated[
     str, typer.Option(help="Which of several: all, largest, leftmost, or a number from 0, from the left.")
-]
-Finder = Annotated[
-    Literal["dlib", "dlib68", "mtcnn"],
-    typer.Option("--detector", help="What finds faces; the landmarks of dlib68 exclude commercial use."),
 ]
 Rotations = Annotated[bool, typer.Option("--rotations", help="Also look for faces on their side or head; 4x slower.")]
 
@@ -58,7 +52,7 @@ def align(
     """
     from flowxfer import faces, images
 
-    paths, which, find = images.expand(photos), _choice(face), _detector(detector)
+    paths, which, find = images.expand(photos), choice(face), find_by(detector)
     marking = marks(no_mark, certificate, key)
     found = 0
     for path, name in track(zip(paths, names(paths), strict=True), len(paths), "align"):
@@ -86,10 +80,7 @@ def photo(
     face: Which = "largest",
     detector: Finder = "dlib",
     rotations: Rotations = False,
-    paste: Annotated[
-        Literal["change", "blend", "crop"],
-        typer.Option(help="Add what changed, also drop old detail where that is much, or lay the whole new face over."),
-    ] = "change",
+    paste: Way = "change",
     model: ModelName = "synthetic-64",
     provider: Providers = None,
     no_mark: NoMark = False,
@@ -105,9 +96,8 @@ def photo(
     from flowxfer import faces, images
 
     (path,) = outputs(output, [photo.stem], force)
-    values, which, find = alphas(alpha), _choice(face), _detector(detector)
+    values, which, find = alphas(alpha), choice(face), find_by(detector)
     strength, marking = values[0] if len(values) == 1 else values, marks(no_mark, certificate, key)
-    ways = {"change": faces.paste_change, "blend": faces.paste_blend, "crop": faces.paste_crop}
     picture = images.load(photo)
     flow = transferer(model, provider)
     result = faces.transfer_photo(
@@ -119,19 +109,7 @@ def photo(
         face=which,
         detector=find,
         rotations=rotations,
-        paste=ways[paste],
+        paste=getattr(faces, WAYS[paste]),
     )
     images.save(result, path, marking.edited(flow, strength), original=photo)
     typer.echo(path)
-
-
-def _choice(text: str) -> Choice:
-    return int(text) if text.isdecimal() else cast("Choice", text)  # faces.choose() refuses what it does not know
-
-
-def _detector(name: str) -> Detector:
-    from flowxfer.faces import DlibDetector, MtcnnDetector
-
-    if name == "mtcnn":
-        return MtcnnDetector()
-    return DlibDetector(landmarks=68 if name == "dlib68" else 5)

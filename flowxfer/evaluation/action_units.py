@@ -132,7 +132,9 @@ def read_openface(path: str | os.PathLike[str]) -> ActionUnits:
     try:
         return ActionUnits.concatenate([_face(row) if _succeeded(row) else ActionUnits.not_measured() for row in rows])
     except (TypeError, ValueError) as error:
-        raise InputError(f"expected numbers in {path}, got something else or a row cut short: {reason(error)}") from error
+        raise InputError(
+            f"expected numbers in {path}, got something else or a row cut short: {reason(error)}"
+        ) from error
 
 
 def _succeeded(row: dict[str, str]) -> bool:

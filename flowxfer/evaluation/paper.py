@@ -111,7 +111,9 @@ def _claim(
     try:
         before = dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
     except (ValueError, TypeError) as error:
-        raise InputError(f"expected what an earlier run wrote in {path}: {reason(error)}; choose another output") from error
+        raise InputError(
+            f"expected what an earlier run wrote in {path}: {reason(error)}; choose another output"
+        ) from error
     merged = {**description, **{what: name or before.get(what) for what, name in scales.items()}}
     if others := [what for what, value in merged.items() if before.get(what) not in (None, value)]:
         raise InputError(

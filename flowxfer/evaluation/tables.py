@@ -70,7 +70,9 @@ class LikenessTable:
             sources, targets = np.swapaxes(table, 0, 1)
             to_source, to_target, of_means = sources[:, :-2], targets[:, :-2], sources[:, -1]
         except (KeyError, ValueError) as error:
-            raise InputError(f"expected rows ID_source and ID_target of distances in {path}: {reason(error)}") from error
+            raise InputError(
+                f"expected rows ID_source and ID_target of distances in {path}: {reason(error)}"
+            ) from error
         if not alphas or to_source.shape != (len(people), len(alphas)) or len(values) != 2 * len(people):
             got = f"{len(rows)} rows of {len(alphas)} alphas"
             raise InputError(
@@ -136,7 +138,9 @@ class UnitTable:
             rows = [_strings(line) for line in _lines(path)[1:] if line.strip()]
             values = np.array([[float(value) for value in row[1:]] for row in rows])
         except (ValueError, SyntaxError, TypeError) as error:
-            raise InputError(f"expected lists of a name and {len(INTENSITIES)} numbers in {path}: {reason(error)}") from error
+            raise InputError(
+                f"expected lists of a name and {len(INTENSITIES)} numbers in {path}: {reason(error)}"
+            ) from error
         if values.shape != (len(rows), len(INTENSITIES)):
             got = f"{len(rows)} lines of shape {values.shape[1:]}"
             raise InputError(f"expected lists of a name and {len(INTENSITIES)} numbers in {path}, got {got}")
@@ -189,7 +193,9 @@ def read_tidy(kind: type[Row], path: str | os.PathLike[str]) -> list[Row]:
                 raise ValueError(f"its columns are {','.join(header) or 'none'}")
             return [kind(*_values(types, line)) for line in lines]
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"expected a table of {','.join(names)} in {path}, but it cannot be read: {reason(error)}") from error
+        raise InputError(
+            f"expected a table of {','.join(names)} in {path}, but it cannot be read: {reason(error)}"
+        ) from error
 
 
 def _values(types: list[type], line: list[str]) -> list[Any]:

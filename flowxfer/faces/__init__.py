@@ -3,10 +3,13 @@
 from .alignment import Aligned, align
 from .detector import EYES, Detector, Face, crop_transform
 from .dlib_detector import DlibDetector
+from .identity import Reference
 from .mtcnn_detector import MtcnnDetector
-from .paste import Paste, paste_blend, paste_change, paste_crop
+from .paste import Paste, Patch, paste_blend, paste_change, paste_crop, paste_face, patch
 from .photo import Choice, choose, left_to_right, transfer_photo
+from .pictures import Picture
 from .similarity import Similarity
+from .tracking import Tracker
 
 __all__ = [
     "EYES",
@@ -17,7 +20,11 @@ __all__ = [
     "Face",
     "MtcnnDetector",
     "Paste",
+    "Patch",
+    "Picture",
+    "Reference",
     "Similarity",
+    "Tracker",
     "align",
     "choose",
     "crop_transform",
@@ -25,5 +32,7 @@ __all__ = [
     "paste_blend",
     "paste_change",
     "paste_crop",
+    "paste_face",
+    "patch",
     "transfer_photo",
 ]

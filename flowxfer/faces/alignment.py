@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels, Source, load
 
 from .detector import Detector, Face, any_way_up, crop_transform
 from .dlib_detector import DlibDetector
-from .resampling import resample
+from .pictures import Picture, Plain
+from .resampling import needed, resample
 from .similarity import Similarity
 
 __all__ = ["Aligned", "align"]
@@ -31,18 +34,21 @@ class Aligned:
     face: Face
 
     @classmethod
-    def cut(cls, image: Pixels, face: Face, size: int) -> Aligned:
+    def cut(cls, image: Pixels | Picture, face: Face, size: int) -> Aligned:
         """Cut a face out.
 
         What lies beyond the picture's border is filled with its mirror image.
 
         Args:
-            image: RGB, shape (H, W, 3), uint8.
+            image: RGB, shape (H, W, 3), uint8; of a :class:`Picture` only the part is looked at that is needed.
             face: where it is.
             size: of the crop, in pixels.
         """
         transform = crop_transform(face.eyes, size)
-        return cls(resample(image, transform, size, size), transform, face)
+        picture = Plain(image) if isinstance(image, np.ndarray) else image
+        rows, columns = needed(picture.shape, transform, size, size)
+        to_part = transform @ Similarity(1, complex(columns.start, rows.start))
+        return cls(resample(picture.part(rows, columns), to_part, size, size), transform, face)
 
     @property
     def score(self) -> float:
@@ -72,6 +78,11 @@ def align(
         InputError: the size is less than a pixel.
         ImageError: the picture cannot be read.
         MissingExtraError: the default detector is not installed.
+
+    Examples:
+        >>> import numpy as np
+        >>> align(np.zeros((240, 320, 3), np.uint8))  # nobody is there
+        []
     """
     if size < 1:
         raise InputError(f"expected crops of at least 1 pixel, got size {size}; models take 64, 128 or 256")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,18 +26,83 @@ from .alignment import Aligned
 from .resampling import corners, resample
 from .similarity import Similarity
 
-__all__ = ["Paste", "paste_blend", "paste_change", "paste_crop"]
+__all__ = ["Paste", "Patch", "paste_blend", "paste_change", "paste_crop", "paste_face", "patch"]
 
 Paste: TypeAlias = Callable[[Pixels, Aligned, Pixels], Pixels]
 """Takes the picture, the face that was cut out of it, and its new pixels; returns the new picture."""
 
 Values: TypeAlias = NDArray[np.float32]
 
+Mask: TypeAlias = Callable[[Values, Values], Values]
+"""Tells for positions x and y, in widths of the crop, how much of a change is added there, 0 to 1."""
+
 FEATHER = 0.15
 """In what part of the crop's width, on each side, the paste fades out."""
 
+# The oval of a face: its centre and its half axes in widths of the crop; and in what part of these it fades out.
+_OVAL, _OVAL_FEATHER = ((0.5, 0.585), (0.335, 0.405)), 0.3
+
 # A change of that many grey levels, around which it is averaged over so many pixels of the crop, is all new picture.
 _MUCH, _AROUND_PX = 32, 1.5
+
+
+class Patch:
+    """What changed in a face, to be added to the picture that it was cut out of.
+
+    Args:
+        aligned: the face as it was cut out.
+        decoded: the face as it shall be, shape (size, size, 3), uint8.
+        mask: how much of the change is added where.
+
+    Raises:
+        ShapeError: ``decoded`` is not of the crop's shape, or not uint8.
+
+    Attributes:
+        change: of the crop's pixels, shape (size, size, 3), float32.
+    """
+
+    def __init__(self, aligned: Aligned, decoded: Pixels, mask: Mask) -> None:
+        _check(aligned, decoded)
+        self._aligned, self._mask = aligned, mask
+        self.change: Values = decoded.astype(np.float32) - aligned.crop
+
+    def on(self, picture: Pixels) -> Pixels:
+        """Add the change to a picture, shape (H, W, 3), uint8, which is left as it was."""
+        window = _Window.over(picture.shape, self._aligned, self._mask)
+        return window.added(picture, window.shown(self.change))
+
+    def layer(self, values: Values, left: int, top: int, width: int, height: int, step: int) -> Values:
+        """Show values on the crop as they are added to a part of the picture.
+
+        Args:
+            values: shape (size, size), such as one channel of the change.
+            left: of the part, in pixels.
+            top: likewise.
+            width: of the result.
+            height: likewise.
+            step: pixels of the picture for one of the result, along each side.
+
+        Returns:
+            Shape (height, width), float32.
+        """
+        to_part = Similarity(1 / step, -complex(left, top) / step)
+        rows, columns = top + step * (np.arange(height) + 0.5), left + step * (np.arange(width) + 0.5)
+        support = _support(rows, columns, self._aligned, self._mask)
+        support *= resample(values, to_part @ self._aligned.transform.inverse, width, height)
+        return support
+
+
+def patch(paste: Paste, aligned: Aligned, decoded: Pixels) -> Patch | None:
+    """Make the patch of a paste that only adds: :func:`paste_change` and :func:`paste_face`, with any feather.
+
+    Returns:
+        None for a paste that has to see the picture.
+    """
+    arguments = paste.keywords if isinstance(paste, partial) and not paste.args else {}
+    plain = paste.func if isinstance(paste, partial) and not paste.args else paste
+    if plain is paste_change:
+        return Patch(aligned, decoded, _square(**{"feather": FEATHER} | arguments))
+    return Patch(aligned, decoded, _oval) if plain is paste_face else None
 
 
 def paste_change(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather: float = FEATHER) -> Pixels:
@@ -55,8 +121,15 @@ def paste_change(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather:
         ShapeError: ``decoded`` is not of the crop's shape, or not uint8.
         InputError: the feather is out of its range.
     """
-    window = _Window.over(picture, aligned, decoded, feather)
-    return window.added(picture, window.shown(_change(aligned, decoded)))
+    return Patch(aligned, decoded, _square(feather)).on(picture)
+
+
+def paste_face(picture: Pixels, aligned: Aligned, decoded: Pixels) -> Pixels:
+    """Add to a picture what changed within the oval of its face, and neither beside it nor above the brows.
+
+    Arguments, result and errors are those of :func:`paste_change`.
+    """
+    return Patch(aligned, decoded, _oval).on(picture)
 
 
 def paste_blend(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather: float = FEATHER) -> Pixels:
@@ -64,8 +137,9 @@ def paste_blend(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather: 
 
     Arguments, result and errors are those of :func:`paste_change`; here too, no byte changes where nothing did.
     """
-    window = _Window.over(picture, aligned, decoded, feather)
-    change = _change(aligned, decoded)
+    _check(aligned, decoded)
+    window = _Window.over(picture.shape, aligned, _square(feather))
+    change = decoded.astype(np.float32) - aligned.crop
     largest = Image.fromarray(np.abs(change).max(axis=2).astype(np.uint8))
     around = np.asarray(largest.filter(ImageFilter.GaussianBlur(_AROUND_PX)), np.float32)
     share = window.shown(_smooth(around[..., None] / _MUCH)).clip(0, 1)
@@ -78,7 +152,8 @@ def paste_crop(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather: f
 
     Arguments, result and errors are those of :func:`paste_change`.
     """
-    window = _Window.over(picture, aligned, decoded, feather)
+    _check(aligned, decoded)
+    window = _Window.over(picture.shape, aligned, _square(feather))
     if np.array_equal(decoded, aligned.crop):
         return picture.copy()  # or the picture would lose the detail that the crop does not have
     return window.added(picture, window.shown(decoded.astype(np.float32)) - picture[window.place])
@@ -99,23 +174,17 @@ class _Window(NamedTuple):
     support: Values
 
     @classmethod
-    def over(cls, picture: Pixels, aligned: Aligned, decoded: Pixels, feather: float) -> _Window:
-        if decoded.shape != aligned.crop.shape or decoded.dtype != np.uint8:
-            raise ShapeError(
-                f"expected uint8 pixels of the crop's shape {aligned.crop.shape}, got {decoded.dtype} {decoded.shape}; "
-                "align() at the model's size"
-            )
-        if not 0 < feather <= 0.5:
-            raise InputError(f"expected a feather above 0 and up to 0.5 of the crop's width, got {feather}")
+    def over(cls, shape: tuple[int, ...], aligned: Aligned, mask: Mask) -> _Window:
         side = len(aligned.crop)
         outline = aligned.transform.inverse(corners(side, side))
         (left, right), (top, bottom) = (
             (max(0, math.floor(outline[:, axis].min())), min(limit, math.ceil(outline[:, axis].max())))
-            for axis, limit in ((0, picture.shape[1]), (1, picture.shape[0]))
+            for axis, limit in ((0, shape[1]), (1, shape[0]))
         )
         place = slice(top, max(top, bottom)), slice(left, max(left, right))
         to_window = Similarity(1, -complex(left, top)) @ aligned.transform.inverse
-        return cls(place, to_window, _support(place, aligned.transform, side, feather))
+        rows, columns = (np.arange(part.start, part.stop) + 0.5 for part in place)
+        return cls(place, to_window, _support(rows, columns, aligned, mask)[..., None])
 
     def shown(self, pixels: Values) -> Values:
         """Take values on the crop, shape (size, size, C), to the window."""
@@ -130,17 +199,48 @@ class _Window(NamedTuple):
         return result
 
 
-def _change(aligned: Aligned, decoded: Pixels) -> Values:
-    return decoded.astype(np.float32) - aligned.crop
+def _check(aligned: Aligned, decoded: Pixels) -> None:
+    if decoded.shape != aligned.crop.shape or decoded.dtype != np.uint8:
+        raise ShapeError(
+            f"expected uint8 pixels of the crop's shape {aligned.crop.shape}, got {decoded.dtype} {decoded.shape}; "
+            "align() at the model's size"
+        )
 
 
-def _support(place: tuple[slice, slice], transform: Similarity, side: int, feather: float) -> Values:
-    rows, columns = (np.arange(part.start, part.stop) + 0.5 for part in place)
-    points = transform(np.stack(np.meshgrid(columns, rows), axis=-1)) / side
-    return np.asarray(_smooth(np.minimum(points, 1 - points) / feather).prod(axis=-1, keepdims=True))
+def _support(rows: NDArray[np.floating], columns: NDArray[np.floating], aligned: Aligned, mask: Mask) -> Values:
+    """Tell how much of a change each pixel gets, whose centres are in these rows and columns."""
+    transform, side = aligned.transform, len(aligned.crop)
+    a, b, shift = transform.factor.real, transform.factor.imag, transform.shift
+    x = ((a * columns + shift.real) / side).astype(np.float32) - (b / side * rows).astype(np.float32)[:, None]
+    y = ((b * columns + shift.imag) / side).astype(np.float32) + (a / side * rows).astype(np.float32)[:, None]
+    return mask(x, y)
+
+
+def _square(feather: float) -> Mask:
+    """Cover the crop, but for a border."""
+    if not 0 < feather <= 0.5:
+        raise InputError(f"expected a feather above 0 and up to 0.5 of the crop's width, got {feather}")
+
+    def ramp(position: Values) -> Values:
+        inside = np.abs(position - np.float32(0.5))
+        inside *= np.float32(-1 / feather)
+        inside += np.float32(0.5 / feather)
+        return _smooth(inside)
+
+    return lambda x, y: ramp(x) * ramp(y)
+
+
+def _oval(x: Values, y: Values) -> Values:
+    """Cover the face, but for its outline."""
+    (centre_x, centre_y), (half_x, half_y) = _OVAL
+    across, down = (x - np.float32(centre_x)) / np.float32(half_x), (y - np.float32(centre_y)) / np.float32(half_y)
+    return _smooth((1 - np.sqrt(across * across + down * down)) / np.float32(_OVAL_FEATHER))
 
 
 def _smooth(ramp: NDArray[np.floating]) -> Values:
     """Go from 0 at 0 to 1 at 1, level at both ends and beyond."""
-    x = ramp.clip(0, 1)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)
+    x = np.asarray(ramp, np.float32).clip(0, 1)
+    result: Values = np.float32(3) - x - x
+    x *= x
+    result *= x
+    return result

@@ -12,6 +12,7 @@ from flowxfer.images import Pixels, Source, load
 
 from .alignment import Aligned, align
 from .detector import Detector
+from .identity import Person, Reference, embed
 from .paste import Paste, paste_change
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "choose", "left_to_right", "transfer_photo"]
 
-Choice: TypeAlias = "Literal['all', 'largest', 'leftmost'] | int"
-"""Which of several faces; a number counts from 0, from left to right."""
+Choice: TypeAlias = "Literal['all', 'largest', 'leftmost'] | int | Reference"
+"""Which of several faces; a number counts from 0, from left to right; a :class:`Reference` shows whom."""
 
 
 def transfer_photo(
@@ -68,10 +69,11 @@ def choose(faces: Sequence[Aligned], which: Choice) -> list[Aligned]:
 
     Args:
         faces: the largest first, as :func:`align` gives them.
-        which: ``"all"``, ``"largest"``, ``"leftmost"``, or a number, which counts from 0, from left to right.
+        which: ``"all"``, ``"largest"``, ``"leftmost"``, a number, which counts from 0, from left to right, or a
+            :class:`Reference`: the face most like it; crops of 64 px are enough, larger ones are surer.
 
     Raises:
-        InputError: there is no face, not so many, or the choice is none of these.
+        InputError: there is no face, not so many, none like the reference, or the choice is none of these.
     """
     if not faces:
         raise InputError(
@@ -85,11 +87,20 @@ def choose(faces: Sequence[Aligned], which: Choice) -> list[Aligned]:
         return [faces[0]]
     if which == "leftmost":
         return [in_order[0]]
+    if isinstance(which, Reference):
+        return [_most_like(faces, which)]
     if not isinstance(which, int):
-        raise InputError(f"expected all, largest, leftmost or a number to choose a face, got {which!r}")
+        raise InputError(f"expected all, largest, leftmost, a number or a Reference to choose a face, got {which!r}")
     if not 0 <= which < len(in_order):
         raise InputError(f"expected a face from 0 to {len(in_order) - 1}, counted from the left, got {which}")
     return [in_order[which]]
+
+
+def _most_like(faces: Sequence[Aligned], reference: Reference) -> Aligned:
+    index = Person(reference.embedding()).pick([embed(aligned.crop) for aligned in faces])
+    if index is None:
+        raise InputError(f"expected a face like the reference's, found {len(faces)} of others; name one by number")
+    return faces[index]
 
 
 def left_to_right(faces: Sequence[Aligned]) -> list[Aligned]:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from flowxfer.errors import InputError, WeightsError
+from flowxfer.errors import InputError, WeightsError, reason
 from flowxfer.files import replacing
 from flowxfer.glow.config import GlowConfig
 from flowxfer.glow.model import Glow
@@ -65,13 +65,13 @@ def read(path: str | os.PathLike[str]) -> tuple[GlowConfig, dict[str, Tensor]]:
             header = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"expected a safetensors file at {path}, but it cannot be read: {error}") from error
+        raise WeightsError(f"expected a safetensors file at {path}, but it cannot be read: {reason(error)}") from error
     if CONFIG_KEY not in header:
         raise WeightsError(f"expected {CONFIG_KEY!r} in the header of {path}; flowxfer.glow.save() writes it")
     try:
         return GlowConfig.from_dict(json.loads(header[CONFIG_KEY])), state
     except (InputError, ValueError, TypeError) as error:
-        raise WeightsError(f"expected a Glow configuration in the header of {path}: {error}") from error
+        raise WeightsError(f"expected a Glow configuration in the header of {path}: {reason(error)}") from error
 
 
 def load(path: str | os.PathLike[str]) -> Glow:

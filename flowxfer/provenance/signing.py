@@ -185,7 +185,9 @@ def _key(path: Path) -> PrivateKeyTypes:
     try:
         return load_pem_private_key(path.read_bytes(), password=None)
     except (TypeError, ValueError) as error:  # TypeError: it has a password
-        raise ProvenanceError(f"expected a private key in PEM, without a password, in {path}: {reason(error)}") from error
+        raise ProvenanceError(
+            f"expected a private key in PEM, without a password, in {path}: {reason(error)}"
+        ) from error
 
 
 def _algorithm(key: PrivateKeyTypes) -> str:

@@ -289,7 +289,7 @@ def test_where_action_units_were_measured_they_decide():
         ("evaluation/skipped.csv", "picture,reason\na.png\n", "expected a table of picture,reason in .*skipped.csv"),
         ("fidelity.csv", "method,alpha\n", "its columns are method,alpha"),
         ("run.json", "[", "expected the folder of a run at .*, but its run.json cannot be read"),
-        ("run.json", "{}", "expected what `flowxfer paper` writes in .*run.json, but 'model' is wrong"),
+        ("run.json", "{}", "expected what `flowxfer paper` writes in .*run.json, but 'source' is wrong"),
         ("run.json", '{"source": "a", "targets": 1}', "expected what `flowxfer paper` writes in"),
     ],
 )

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowxfer.errors import InputError, ShapeError
-from flowxfer.faces import align, paste_blend, paste_change, paste_crop
+from flowxfer.faces import Patch, align, paste_blend, paste_change, paste_crop, paste_face, patch
 from tests.faces.photographs import Planted, demo_face, face_at, photograph, placed
 
 PHOTO = photograph(240, 200, (demo_face(), placed(120, 100, 128, 12)))
 EACH = pytest.mark.parametrize("paste", [paste_change, paste_blend, paste_crop])
+ALL = pytest.mark.parametrize("paste", [paste_change, paste_blend, paste_crop, paste_face])
 places = st.builds(placed, st.floats(-60, 300), st.floats(-60, 260), st.floats(20, 400), st.floats(-180, 180))
 
 
@@ -29,7 +32,7 @@ def test_a_face_that_did_not_change_leaves_every_byte(paste, place, size, feathe
     assert result is not PHOTO
 
 
-@EACH
+@ALL
 @settings(max_examples=40, deadline=None)
 @given(place=places, size=st.sampled_from([8, 32, 64]), seed=st.integers(0, 99))
 def test_outside_of_the_crop_every_byte_stays(paste, place, size, seed):
@@ -81,7 +84,7 @@ def test_a_blend_drops_the_old_detail_only_where_much_changed():
     decoded[:, :12] += 1
     decoded[:, 20:] += 60
     result = paste_blend(noise, aligned, decoded)
-    rows, little, much = slice(110, 190), slice(70, 90), slice(205, 230)
+    rows, little, much = slice(110, 190), slice(70, 90), slice(215, 230)
     assert np.array_equal(result[rows, little], paste_change(noise, aligned, decoded)[rows, little])
     assert np.array_equal(result[rows, much], paste_crop(noise, aligned, decoded)[rows, much])
 
@@ -115,7 +118,7 @@ def test_two_faces_are_pasted_one_after_the_other():
     assert np.array_equal(twice[:, 130:], other[:, 130:])
 
 
-@EACH
+@ALL
 def test_pixels_that_do_not_fit(paste):
     aligned = aligned_at(placed(120, 100, 128), 32)
     for wrong in (np.zeros((64, 64, 3), np.uint8), np.zeros((32, 32, 3), np.float32)):
@@ -131,3 +134,36 @@ def test_feathers_out_of_range(paste, feather):
     aligned = aligned_at(placed(120, 100, 128), 32)
     with pytest.raises(InputError, match="expected a feather above 0 and up to 0.5 of the crop's width, got"):
         paste(PHOTO, aligned, aligned.crop, feather=feather)
+
+
+def test_a_face_is_pasted_in_its_oval_only():
+    grey = np.full((200, 200, 3), 100, np.uint8)
+    aligned = aligned_at(placed(100, 100, 160), 64, grey)
+    assert np.array_equal(paste_face(grey, aligned, aligned.crop), grey)
+    added = paste_face(grey, aligned, np.full_like(aligned.crop, 180))[..., 0] - 100
+    y, x = (np.mgrid[0:200, 0:200] + 0.5 - 20) / 160
+    mouth, beside, brow = (np.hypot(x - u, y - v) < 0.03 for u, v in ((0.5, 0.72), (0.1, 0.6), (0.5, 0.1)))
+    assert (added[mouth] == 80).all()
+    assert not added[beside].any()
+    assert not added[brow].any()
+
+
+def test_only_what_adds_makes_a_patch():
+    aligned = aligned_at(placed(120, 100, 128), 32)
+    decoded = 255 - aligned.crop
+    for paste in (paste_change, partial(paste_change, feather=0.4), paste_face):
+        only_added = patch(paste, aligned, decoded)
+        assert isinstance(only_added, Patch)
+        assert np.array_equal(only_added.on(PHOTO), paste(PHOTO, aligned, decoded))
+    assert patch(paste_blend, aligned, decoded) is None
+    assert patch(partial(paste_crop, feather=0.4), aligned, decoded) is None
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_a_layer_is_the_patch_at_any_density(step):
+    aligned = aligned_at(placed(120, 100, 128, 10), 32)
+    only_added = Patch(aligned, 255 - aligned.crop, lambda x, y: np.ones_like(x + y))
+    fine = only_added.layer(only_added.change[..., 1], 88, 68, 64, 64, 1)
+    coarse = only_added.layer(only_added.change[..., 1], 88, 68, 64 // step, 64 // step, step)
+    means = fine.reshape(64 // step, step, -1, step).mean((1, 3))
+    assert np.abs(coarse - means).mean() < 0.02 * np.abs(means).mean() * step**2

@@ -33,7 +33,7 @@ def test_faces_that_cannot_be_chosen():
         choose([], "all")
     with pytest.raises(InputError, match="expected a face from 0 to 1, counted from the left, got 2"):
         choose(found, 2)
-    with pytest.raises(InputError, match="expected all, largest, leftmost or a number to choose a face, got 'tallest'"):
+    with pytest.raises(InputError, match="leftmost, a number or a Reference to choose a face, got 'tallest'"):
         choose(found, "tallest")
 
 
@@ -68,7 +68,7 @@ app.command()(commands.photo)
 
 @pytest.fixture
 def folder(tmp_path, dlib_detector, monkeypatch):
-    monkeypatch.setattr(commands, "_detector", lambda name: dlib_detector)
+    monkeypatch.setattr(commands, "find_by", lambda name: dlib_detector)
     images.save(PHOTO, tmp_path / "couple.png")
     images.save(PHOTO[:, 130:], tmp_path / "one.png")
     images.save(photograph(50, 40), tmp_path / "wall.png")

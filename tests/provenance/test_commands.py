@@ -44,7 +44,7 @@ def here(tmp_path, tiny_bundle, monkeypatch):
         images.save(face.astype(np.uint8), tmp_path / f"{name}.png")
     images.save(photograph(320, 180, (demo_face("id1"), PLACE)), tmp_path / "photograph.png")
     (tmp_path / "model").symlink_to(tiny_bundle)
-    monkeypatch.setattr(photographs, "_detector", lambda name: Planted(face_at(PLACE)))
+    monkeypatch.setattr(photographs, "find_by", lambda name: Planted(face_at(PLACE)))
     monkeypatch.chdir(tmp_path)
     run("encode target.png -o z.safetensors -m model")
     return tmp_path

@@ -79,7 +79,7 @@ def test_films_are_signed(tmp_path, source, pair):
 def test_the_command(tmp_path, tiny_bundle, pair, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("flowxfer.faces.tracking.embed", lambda crop: np.zeros(128))
-    monkeypatch.setattr(commands, "_detector", lambda name: Beacons())
+    monkeypatch.setattr(commands, "find_by", lambda name: Beacons())
     make_film(
         tmp_path / "film.mkv", pictures=walk(8), frames=8, codec="ffv1", pixel_format="yuv444p", size=(HEIGHT, WIDTH)
     )

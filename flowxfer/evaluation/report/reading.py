@@ -85,8 +85,12 @@ class Run:
                 skipped=_rows(Skipped, tables["skipped"]),
                 hashes={str(path.relative_to(layout.root)): sha256(path) for path in files},
             )
+        except InputError:
+            raise  # it names the table
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise InputError(f"expected what `flowxfer paper` writes in {layout.run}, but {reason(error)} is wrong") from error
+            raise InputError(
+                f"expected what `flowxfer paper` writes in {layout.run}, but {reason(error)} is wrong"
+            ) from error
 
 
 def _description(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowxfer.errors import WeightsError
+from flowxfer.errors import WeightsError, reason
 
 __all__ = ["is_pytorch", "read_state"]
 
@@ -31,10 +31,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        reason = str(error).strip().partition("\n")[0]
         raise WeightsError(
             f"expected a PyTorch file of tensors at {path}, but it is damaged or holds other objects, which are not"
-            f" unpickled because that can run code ({reason}); save its state_dict() alone"
+            f" unpickled because that can run code ({reason(error)}); save its state_dict() alone"
         ) from error
     if isinstance(content, dict) and isinstance(content.get("graph"), dict):
         content = content["graph"]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowxfer.errors import WeightsError
+from flowxfer.errors import WeightsError, reason
 from flowxfer.glow.importers.sstable import crc32c, entries
 from flowxfer.glow.importers.tensor_proto import DTYPES, shape
 from flowxfer.wire import Message
@@ -80,7 +80,9 @@ class TensorBundle(Mapping[str, NDArray[Any]]):
             self._shards = _check_header(Message(table.pop("", memoryview(b""))))
             self._entries = {name: _entry(Message(value)) for name, value in table.items()}
         except (OSError, ValueError) as error:
-            raise WeightsError(f"expected the index of a TensorFlow checkpoint at {index}, but {error}") from error
+            raise WeightsError(
+                f"expected the index of a TensorFlow checkpoint at {index}, but {reason(error)}"
+            ) from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -94,7 +96,7 @@ class TensorBundle(Mapping[str, NDArray[Any]]):
         try:
             return _read(data, entry)
         except (OSError, ValueError) as error:
-            raise WeightsError(f"cannot read {name} from {data}: {error}") from error
+            raise WeightsError(f"cannot read {name} from {data}: {reason(error)}") from error
 
 
 def _check_header(header: Message) -> int:

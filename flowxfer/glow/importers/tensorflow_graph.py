@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from flowxfer.errors import WeightsError
+from flowxfer.errors import WeightsError, reason
 from flowxfer.glow.importers.tensor_proto import FLOATS, constant, shape
 from flowxfer.wire import Message
 
@@ -46,7 +46,7 @@ def read_graph(path: Path) -> FrozenGraph:
         data = memoryview(path.read_bytes())
         return _graph(Message(data), len(data))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"expected a frozen TensorFlow graph at {path}, but {error}") from error
+        raise WeightsError(f"expected a frozen TensorFlow graph at {path}, but {reason(error)}") from error
 
 
 def _graph(message: Message, size: int) -> FrozenGraph:
@@ -74,4 +74,4 @@ def _named(name: str, tensor: Message, size: int) -> NDArray[Any]:
     try:
         return constant(tensor, size)
     except ValueError as error:
-        raise ValueError(f"the constant {name} cannot be read: {error}") from error
+        raise ValueError(f"the constant {name} cannot be read: {reason(error)}") from error

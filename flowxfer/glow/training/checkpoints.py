@@ -5,13 +5,12 @@ No random state is kept because none outlives a step: what a step draws depends 
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from flowxfer.errors import WeightsError
+from flowxfer.errors import WeightsError, reason
 from flowxfer.files import replacing
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
@@ -33,8 +32,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"expected a training checkpoint at {path}, but it cannot be read: {error}") from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise WeightsError(
+            f"expected a training checkpoint at {path}, but it cannot be read: {reason(error)}"
+        ) from error
     if not isinstance(state, dict) or set(state) != FIELDS:
         raise WeightsError(f"expected a checkpoint with {', '.join(sorted(FIELDS))} at {path}; training writes them")
     return state

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from flowxfer.errors import ImageError, InputError, ShapeError
+from flowxfer.arrays import read_npy, read_npz
+from flowxfer.errors import ImageError, InputError, ShapeError, reason
 
 Pixels = NDArray[np.uint8]
 
@@ -73,7 +74,7 @@ class Faces:
             with Image.open(path) as image:
                 picture = np.asarray(image.convert("RGB"))
         except (OSError, UnidentifiedImageError) as error:
-            raise ImageError(f"expected a picture at {path}: {error}") from error
+            raise ImageError(f"expected a picture at {path}: {reason(error)}") from error
         if picture.shape[:2] != (self.image_size, self.image_size):
             height, width = picture.shape[:2]
             expected = f"{self.image_size}x{self.image_size}"
@@ -113,11 +114,10 @@ class Pairs:
 
     def _open(self, name: str) -> tuple[Pixels, NDArray[np.float32]]:
         try:
-            pictures = np.load(name, mmap_mode="r")
-            with np.load(Path(name).with_suffix(".npz")) as meta:
-                strengths = meta["strengths"].astype(np.float32)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"expected a paired shard and its .npz at {name}: {error}") from error
+            pictures = read_npy(name)
+            strengths = read_npz(Path(name).with_suffix(".npz"), "strengths")[0].astype(np.float32)
+        except (OSError, ValueError) as error:
+            raise InputError(f"expected a paired shard and its .npz at {name}: {reason(error)}") from error
         shape = pictures.shape
         expected = (*strengths.shape[:1], *shape[1:2], 1 + 2 * strengths.shape[-1], self.image_size, self.image_size, 3)
         if pictures.dtype != np.uint8 or shape != expected or shape[1] < 2:

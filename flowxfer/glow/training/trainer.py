@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowxfer.errors import DivergenceError, WeightsError
+from flowxfer.errors import DivergenceError, WeightsError, reason
 from flowxfer.glow import weights
 from flowxfer.glow.model import Glow
 from flowxfer.glow.pixels import from_pixels
@@ -197,12 +197,14 @@ class Trainer:
             WeightsError: the checkpoint is missing, damaged or of another architecture.
         """
         state = load_checkpoint(self.checkpoint)
-        if state["config"]["model"] != self.config.model.to_dict():
-            raise WeightsError(
-                f"expected a checkpoint of {self.config.model} at {self.checkpoint}, got {state['config']['model']}"
-            )
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self._seconds_before = state["step"], state["seconds"]
+        model = state["config"].get("model") if isinstance(state["config"], dict) else None
+        if model != self.config.model.to_dict():
+            raise WeightsError(f"expected a checkpoint of {self.config.model} at {self.checkpoint}, got {model}")
+        try:
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self._seconds_before = int(state["step"]), float(state["seconds"])
+        except Exception as error:  # whatever a state that was tampered with makes of PyTorch
+            raise WeightsError(f"expected the state of a run at {self.checkpoint}, but {reason(error)}") from error
         self._started = time.monotonic()

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowxfer.errors import InputError
+from flowxfer.arrays import read_npy, read_npz
+from flowxfer.errors import InputError, reason
 from flowxfer.glow.model import Glow, LatentKind
 from flowxfer.glow.pixels import from_pixels
 from flowxfer.glow.training.data import Pixels
@@ -64,13 +65,12 @@ class HeldOut:
             InputError: a file cannot be read or is not of that form.
         """
         try:
-            pictures = np.load(path)
-            with np.load(Path(path).with_suffix(".npz")) as meta:
-                names = tuple(str(name) for name in meta["names"])
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"expected paired pictures and their .npz at {path}: {error}") from error
-        strengths, rest = divmod(pictures.shape[1] - 1, len(names))
-        if pictures.ndim != 5 or pictures.dtype != np.uint8 or rest or not strengths:
+            pictures = read_npy(path)
+            names = tuple(map(str, read_npz(Path(path).with_suffix(".npz"), "names")[0].ravel()))
+        except (OSError, ValueError) as error:
+            raise InputError(f"expected paired pictures and their .npz at {path}: {reason(error)}") from error
+        strengths, rest = divmod(pictures.shape[1] - 1, len(names)) if pictures.ndim == 5 and names else (0, 1)
+        if pictures.dtype != np.uint8 or rest or not strengths:
             got = f"{pictures.dtype} {pictures.shape}"
             raise InputError(f"expected uint8 pictures (P, 1 + A·{len(names)}, S, S, 3) in {path}, got {got}")
         return cls(names, np.ascontiguousarray(pictures[:, 0]), np.ascontiguousarray(pictures[:, strengths::strengths]))

@@ -1,0 +1,108 @@
+"""The page as a whole, and the server that shows it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gradio as gr
+
+from flowxfer.errors import InputError
+from flowxfer.provenance import Signer
+from flowxfer.transferer import Transferer
+
+from . import film_tab, other_tabs, style, transfer_tab
+from .folder import FOLDER
+from .studio import Studio
+
+__all__ = ["create_app", "serving"]
+
+_ABOUT = """# flowxfer
+Give a face the expression of another person. The people here are rendered: none of them exists. Show real people only
+with their consent.
+"""
+_SESSIONS = 200  # whose choices are kept in memory
+_WAITING = 64  # actions of all sessions
+
+
+def create_app(studio: Studio) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        studio: what it computes with.
+    """
+    with gr.Blocks(title="flowxfer", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.Markdown(_ABOUT)
+        with gr.Tab("Transfer"):
+            first_transfer = transfer_tab.lay_out(studio)
+        with gr.Tab("Mix"):
+            first_mix = other_tabs.lay_out_mix(studio)
+        with gr.Tab("Sample"):
+            other_tabs.lay_out_sample(studio)
+        with gr.Tab("Film"):
+            stop = film_tab.lay_out(studio)
+        for action, inputs, outputs in (first_transfer, first_mix):
+            page.load(action, inputs, outputs, show_progress="hidden", api_visibility="private")
+        page.unload(stop)
+    page.queue(default_concurrency_limit=os.cpu_count(), max_size=_WAITING)
+    return page
+
+
+@contextmanager
+def serving(
+    flow: Transferer,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = 7860,
+    max_upload_bytes: int = 64 << 20,
+    marked: bool = True,
+    signer: Signer | None = None,
+) -> Iterator[str]:
+    """Show the app and yield its address; results lie in a folder of its own, which goes with it.
+
+    Args:
+        flow: the model.
+        host: the address to listen at; loopback is heard on this machine only.
+        port: likewise; None takes a free one.
+        max_upload_bytes: of one file.
+        marked: whether results say that they are synthetic.
+        signer: signs a C2PA manifest on top.
+
+    Raises:
+        InputError: the port is taken.
+    """
+    if port is not None:
+        _check_free(host, port)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as results:
+        page = create_app(Studio(flow, Path(results), marked=marked, signer=signer))
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            footer_links=[],
+            max_file_size=max_upload_bytes,
+            allowed_paths=[results],
+            state_session_capacity=_SESSIONS,
+            ssr_mode=False,
+            theme=style.theme(),
+            css=style.CSS,
+        )
+        try:
+            yield address
+        finally:
+            page.close(verbose=False)
+
+
+def _check_free(host: str, port: int) -> None:
+    # Gradio would leave the socket open with which it finds out.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise InputError(f"expected a free port {port} at {host}: {error.strerror}; choose another") from error

@@ -1,0 +1,104 @@
+"""Faces that can be chosen: those that come with flowxfer, and whatever is uploaded."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from flowxfer import images
+from flowxfer.errors import ImageError, InputError, MissingExtraError
+from flowxfer.faces import EYES, Aligned, align
+from flowxfer.images import Pixels
+
+__all__ = ["Picture", "demo", "read"]
+
+TARGETS = ("id1", "id2", "id3", "id4")
+EXPRESSIONS = ("smile", "surprise", "anger", "closed", "open", "pucker", "smirk", "wink", "sadness", "disgust")
+PERFORMER = "id5"
+
+_ALIGNED_WITHIN = 0.04  # of the crop's width: so near to OpenAI's places, eyes are where an aligned face has them
+_one_at_a_time = threading.Lock()  # dlib's detector keeps its picture in itself
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A face of the model's size, and where it comes from.
+
+    Attributes:
+        name: what to call it.
+        face: RGB, shape (size, size, 3), uint8.
+        photo: the photograph that it was cut out of, shape (H, W, 3), uint8; None for an aligned face.
+        aligned: where in the photograph it was.
+    """
+
+    name: str
+    face: Pixels
+    photo: Pixels | None = None
+    aligned: Aligned | None = None
+
+
+def demo(size: int) -> dict[str, list[Picture]]:
+    """The people that come with flowxfer: ``target``, ``expression`` and ``neutral``, the last two of one performer.
+
+    Args:
+        size: height and width of a face in pixels.
+
+    Raises:
+        InputError: they are not in this installation.
+    """
+    folder = Path(str(resources.files("flowxfer") / "data" / "faces"))
+    if not (folder / "truth").is_dir():
+        raise InputError(f"expected the demo people at {folder}, but they are not there; install flowxfer again")
+
+    def face(name: str, path: str) -> Picture:
+        return Picture(name, images.load(folder / path, size))
+
+    return {
+        "target": [face(name, f"truth/{name}/neutral.png") for name in TARGETS],
+        "expression": [face(name, f"expressions/{name}.png") for name in EXPRESSIONS],
+        "neutral": [face("neutral", f"truth/{PERFORMER}/neutral.png")],
+    }
+
+
+def read(path: Path, size: int) -> Picture:
+    """Read an uploaded picture; a face that is not aligned yet is found and cut out.
+
+    A picture of the model's size is taken as it is, and so is a square one whose eyes are in their places.
+
+    Args:
+        path: any picture.
+        size: height and width of a face in pixels.
+
+    Raises:
+        ImageError: it cannot be read, or there is no face in it.
+        MissingExtraError: it has to be aligned, and dlib is not installed.
+    """
+    try:
+        photo = images.load(path)
+    except ImageError as error:
+        raise ImageError(str(error).replace(str(path), path.name)) from error
+    height, width = photo.shape[:2]
+    if (height, width) == (size, size):
+        return Picture(path.name, photo)
+    try:
+        with _one_at_a_time:
+            found = align(photo, size=size)
+    except MissingExtraError:
+        if height != width:
+            raise
+        found = []
+    if height == width and (not found or _in_place(found[0], width)):
+        return Picture(path.name, images.load(photo, size))
+    if not found:
+        raise ImageError(
+            f"expected a face in {path.name}, found none; it may be too small, turned away, or not upright"
+        )
+    return Picture(path.name, found[0].crop, photo, found[0])
+
+
+def _in_place(aligned: Aligned, width: int) -> bool:
+    return bool(np.abs(aligned.face.eyes / width - np.array(EYES)).max() < _ALIGNED_WITHIN)

@@ -1,0 +1,70 @@
+"""The tabs where two faces are mixed, and faces are drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from .picker import Picker
+from .sentences import said
+from .studio import Studio
+
+__all__ = ["lay_out_mix", "lay_out_sample"]
+
+
+def lay_out_mix(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
+    """Put the tab where the page is being built; return its action, inputs and outputs for the first picture."""
+    with gr.Row():
+        with gr.Column(scale=5, min_width=320):
+            first = Picker.laid_out(studio, "target", "First face", "at 0")
+            second = Picker.laid_out(studio, "target", "Second face", "at 1", chosen=1)
+        with gr.Column(scale=6, min_width=320, elem_classes="results"):
+            picture = gr.Image(
+                label="Between them", type="filepath", interactive=False, buttons=[], format="png", elem_id="mixed"
+            )
+            alpha = gr.Slider(
+                0, 1, 0.5, step=0.01, label="alpha", info="0 is the first face, 1 the second.", elem_id="mix-alpha"
+            )
+            with gr.Row():
+                face = gr.DownloadButton("Download the picture", size="sm")
+                latents = gr.DownloadButton("Download its latents", size="sm")
+    inputs, outputs = [*first.inputs, *second.inputs, alpha], [picture, face, latents]
+
+    def mix(*values: Any) -> list[str]:
+        result = studio.mix(first.choice(*values[:2]), second.choice(*values[2:4]), values[4])
+        return [str(result.shown), str(result.face), str(result.latents)]
+
+    action = said(mix)
+    for picker in (first, second):
+        picker.on_change(action, inputs, outputs)
+    alpha.change(action, inputs, outputs, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
+    return action, inputs, outputs
+
+
+def lay_out_sample(studio: Studio) -> None:
+    """Put the tab where the page is being built."""
+    with gr.Row():
+        with gr.Column(scale=5, min_width=320):
+            count = gr.Slider(1, 36, 9, step=1, label="Faces")
+            temperature = gr.Slider(
+                0, 1.5, 0.7, step=0.05, label="Temperature", info="Factor on the noise; lower is safer and plainer."
+            )
+            seed = gr.Number(1, label="Seed", info="Another number gives other faces.", precision=0, minimum=0)
+            draw = gr.Button("Draw faces", variant="primary")
+        with gr.Column(scale=6, min_width=320, elem_classes="results"):
+            sheet = gr.Image(
+                label="Faces of nobody",
+                type="filepath",
+                interactive=False,
+                buttons=["fullscreen"],
+                format="png",
+                elem_id="sheet",
+            )
+            file = gr.DownloadButton("Download the picture", size="sm")
+
+    def sample(count: float, temperature: float, seed: float) -> list[str]:
+        path = str(studio.sample(int(count), temperature, int(seed)))
+        return [path, path]
+
+    draw.click(said(sample), [count, temperature, seed], [sheet, file], api_visibility="private")

@@ -1,0 +1,218 @@
+"""What the app computes, without the page: choices in, files of marked results out."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from flowxfer import hub, images, strips
+from flowxfer.errors import InputError
+from flowxfer.faces import paste_change
+from flowxfer.images import Pixels
+from flowxfer.latents import Alpha, Latents
+from flowxfer.provenance import EDITED, GENERATED, Mark, Signer
+from flowxfer.transferer import Transferer
+
+from . import faces
+from .faces import Picture
+
+if TYPE_CHECKING:
+    from flowxfer.video import Progress, Report
+
+__all__ = ["SHOWN_PX", "Choice", "Result", "Studio"]
+
+SHOWN_PX = 384
+"""Faces are enlarged to at least this on the page, by a whole factor and with Lanczos."""
+
+_KEPT = 256  # results on disk
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A face that was chosen, encoded once: a slider's move is then one decode.
+
+    Attributes:
+        picture: the face; of several, the one that their mean decodes to.
+        latents: of one face; of several, their mean.
+    """
+
+    picture: Picture
+    latents: Latents
+
+
+@dataclass(frozen=True)
+class Result:
+    """Files of one result.
+
+    Attributes:
+        shown: the face, enlarged, as JPEG, which is encoded in a tenth of PNG's time.
+        face: the face in the model's size.
+        latents: its latents, a safetensors file.
+    """
+
+    shown: Path
+    face: Path
+    latents: Path
+
+
+class Studio:
+    """One model and the people that come with it; safe to share between sessions.
+
+    Args:
+        flow: the model.
+        folder: where results are written.
+        marked: whether they say that they are synthetic.
+        signer: signs a C2PA manifest on top.
+    """
+
+    def __init__(self, flow: Transferer, folder: Path, *, marked: bool = True, signer: Signer | None = None) -> None:
+        self.flow = flow
+        self._folder, self._marked, self._signer = folder, marked, signer
+        self._written: deque[Path] = deque()
+        self._lock = threading.Lock()
+        self.demo = {
+            role: [self.choice([picture]) for picture in pictures] for role, pictures in faces.demo(flow.size).items()
+        }
+
+    @property
+    def levels(self) -> int:
+        """Levels of the model's latents, finest first."""
+        return len(self.flow.manifest.latent_shapes)
+
+    def choice(self, pictures: Sequence[Picture]) -> Choice:
+        """Encode one face, or several to their mean."""
+        latents = self.flow.encode([picture.face for picture in pictures])
+        if len(pictures) == 1:
+            return Choice(pictures[0], latents)
+        mean = self.flow.mean(latents)
+        return Choice(Picture(f"mean of {len(pictures)}", self.flow.decode(mean)[0]), mean)
+
+    def upload(self, paths: Sequence[str]) -> Choice:
+        """Read uploaded pictures and encode them; several are averaged.
+
+        Raises:
+            ImageError: one cannot be read, or has no face.
+        """
+        return self.choice([faces.read(Path(path), self.flow.size) for path in paths])
+
+    def transfer(self, target: Choice, expression: Choice, neutral: Choice, alpha: Alpha) -> Result:
+        """Give the target the expression."""
+        direction = self.flow.direction(expression.latents, neutral.latents)
+        face = self.flow.transfer(target.latents, expression.latents, neutral.latents, alpha)[0]
+        return self._result(face, target.latents + direction * alpha, self._edited(alpha))
+
+    def mix(self, first: Choice, second: Choice, alpha: float) -> Result:
+        """Go from one face towards another."""
+        face = self.flow.mix(first.latents, second.latents, alpha)[0]
+        return self._result(face, first.latents + alpha * (second.latents - first.latents), self._edited(alpha))
+
+    def sweep(
+        self, target: Choice, expression: Choice, neutral: Choice, first: float, last: float, count: int
+    ) -> tuple[Path, Path]:
+        """The transfer in several strengths: a labelled strip, and an animation that runs there and back.
+
+        Raises:
+            InputError: there are fewer than two, or the two ends are the same.
+        """
+        if count < 2 or first == last:
+            raise InputError(
+                f"expected at least 2 pictures from one alpha to another, got {count} from {first} to {last}"
+            )
+        alphas = [round(float(alpha), 4) for alpha in np.linspace(first, last, count)]
+        pixels = self.flow.sweep(target.latents, expression.latents, neutral.latents, alphas)
+        folder, mark = self._new_folder(), self._edited(*alphas)
+        strip, animation = folder / "strip.png", folder / "sweep.gif"
+        images.save(strips.strip(pixels, [f"alpha {alpha:g}" for alpha in alphas]), strip, mark)
+        strips.gif(pixels, animation, mark)
+        return strip, animation
+
+    def film(
+        self,
+        source: str,
+        expression: Choice,
+        neutral: Choice,
+        alpha: float,
+        progress: Callable[[Progress], None],
+    ) -> Report:
+        """Give somebody in a film the expression.
+
+        Raises:
+            VideoError: the film cannot be read.
+            MissingExtraError: PyAV is not installed.
+        """
+        from flowxfer import video
+
+        output = self._new_folder() / "film.mp4"
+        options = video.Options(mark=self._edited(), progress=progress)
+        return video.edit(
+            source, output, expression.latents, neutral.latents, alpha=alpha, transferer=self.flow, options=options
+        )
+
+    def sample(self, count: int, temperature: float, seed: int) -> Path:
+        """Draw faces of nobody, on one sheet."""
+        path = self._new_folder() / f"faces_{seed}.png"
+        flow = self._sampler
+        manifest = flow.manifest
+        mark = Mark(GENERATED, manifest.name, manifest.model_hash, (), self._signer) if self._marked else None
+        images.save(strips.sheet(flow.sample(count, temperature=temperature, seed=seed)), path, mark)
+        return path
+
+    @cached_property
+    def _sampler(self) -> Transferer:
+        """What draws faces: the model itself, or beside the default one its sibling that learned to."""
+        return Transferer(hub.SAMPLER) if self.flow.manifest.name == hub.DEFAULT else self.flow
+
+    def photograph(self, target: Choice, expression: Choice, neutral: Choice, alpha: Alpha) -> Path:
+        """The transfer, back in the photograph that the target was cut out of.
+
+        Raises:
+            InputError: the target is an aligned face, which belongs to no photograph.
+        """
+        picture = target.picture
+        if picture.photo is None or picture.aligned is None:
+            raise InputError("expected a target from a photograph, got an aligned face; upload a whole photograph")
+        face = self.flow.transfer(target.latents, expression.latents, neutral.latents, alpha)[0]
+        path = self._new_folder() / "photograph.png"
+        images.save(paste_change(picture.photo, picture.aligned, face), path, self._edited(alpha))
+        return path
+
+    def _edited(self, *alphas: Alpha) -> Mark | None:
+        manifest = self.flow.manifest
+        return Mark(EDITED, manifest.name, manifest.model_hash, alphas, self._signer) if self._marked else None
+
+    def _result(self, face: Pixels, latents: Latents, mark: Mark | None) -> Result:
+        folder = self._new_folder()
+        result = Result(folder / "shown.jpg", folder / "face.png", folder / "latents.safetensors")
+        images.save(enlarged(face), result.shown, mark)
+        images.save(face, result.face, mark)
+        latents.save(result.latents)
+        return result
+
+    def _new_folder(self) -> Path:
+        """A folder for one result; the oldest goes, for the page has copies of those it shows."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        with self._lock:
+            self._written.append(folder)
+            if len(self._written) > _KEPT:
+                shutil.rmtree(self._written.popleft(), ignore_errors=True)
+        return folder
+
+
+def enlarged(face: Pixels) -> Image.Image:
+    """A face for the page: at least :data:`SHOWN_PX` pixels wide."""
+    factor = math.ceil(SHOWN_PX / face.shape[1])
+    image = Image.fromarray(face)
+    if factor == 1:
+        return image
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS)

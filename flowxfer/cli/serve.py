@@ -1,0 +1,50 @@
+"""The command that serves a model over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flowxfer.cli.marking import marks
+from flowxfer.cli.options import Certificate, Key, ModelName, NoMark, Providers
+from flowxfer.cli.running import downloading
+
+__all__ = ["serve"]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen at; by default this machine alone is heard.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Faces in a batch that requests share.", show_default="by the device")
+    ] = None,
+    max_queue: Annotated[int, typer.Option(min=1, help="Requests at a time; each beyond gets a 503.")] = 64,
+    max_upload: Annotated[float, typer.Option(min=0.001, help="MiB that a request may send.")] = 16,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request must have its answer.")] = 60,
+    model: ModelName = "synthetic-64",
+    provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
+) -> None:
+    """Answer HTTP requests: encode, decode, mean, transfer, sweep, mix, sample.
+
+    Requests that come at the same time share batches. /openapi.json describes everything, /v1/health tells the state.
+    """
+    from flowxfer import hub
+    from flowxfer.serve import Limits, Marks, create_app, listen, run
+    from flowxfer.transferer import Transferer
+
+    marking = marks(no_mark, certificate, key)
+    limits = Limits(max_queue=max_queue, max_upload_bytes=round(max_upload * 2**20), timeout_s=timeout)
+    with downloading() as progress:
+        folder = hub.resolve(model, progress=progress)
+    flow = Transferer(folder, providers=provider or None, batch_size=batch_size)
+    with listen(host, port) as listener:
+        at, port, *_ = listener.getsockname()
+        address = f"[{at}]" if ":" in at else at
+        typer.echo(f"{flow.manifest.name} at http://{address}:{port}; Ctrl-C ends it")
+        run(create_app(flow, limits, Marks(marking.wanted, marking.signer)), listener)

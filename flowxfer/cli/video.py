@@ -1,0 +1,194 @@
+"""Films: video."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from flowxfer.cli.finding import WAYS, Finder, choice, find_by
+from flowxfer.cli.marking import marks
+from flowxfer.cli.options import Certificate, Force, Key, ModelName, NoMark, Output, Providers
+from flowxfer.cli.running import alphas, measure, transferer
+from flowxfer.errors import InputError
+
+if TYPE_CHECKING:
+    from flowxfer.faces import Choice
+    from flowxfer.transferer import Transferer
+    from flowxfer.video import Options, Report
+
+__all__ = ["video"]
+
+_INTERRUPTED = 130  # the shell's status for Ctrl-C
+
+Which = Annotated[str, typer.Option(help="Whose face changes: largest, leftmost, or a number from 0, from the left.")]
+Expression = Annotated[
+    Path | None, typer.Option("--expression", "-e", help="The performer with the expression.", show_default=False)
+]
+Neutral = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--neutral",
+        "-n",
+        help="The performer without: pictures or folders (repeatable), averaged.",
+        show_default="with --driver its first 25 faces",
+    ),
+]
+Driver = Annotated[
+    Path | None, typer.Option(help="A film of the performer, instead of one expression.", show_default=False)
+]
+Alpha = Annotated[
+    str | None,
+    typer.Option(
+        "--alpha",
+        "-a",
+        help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5",
+        show_default="0.4, with --driver 1",
+    ),
+]
+Paste = Annotated[
+    Literal["change", "face", "blend", "crop"] | None,
+    typer.Option(
+        help="Add what changed, do so in the face's oval only, also drop old detail where that is much, or lay the "
+        "whole new face over.",
+        show_default="change, with --driver face",
+    ),
+]
+Reference = Annotated[Path | None, typer.Option(help="Change the face most like this picture's.", show_default=False)]
+
+
+def video(
+    film: Annotated[Path, typer.Argument(help="A film, a folder of films or pictures, a pattern; a photo to drive.")],
+    output: Output,
+    expression: Expression = None,
+    neutral: Neutral = None,
+    driver: Driver = None,
+    alpha: Alpha = None,
+    face: Which = "largest",
+    reference: Reference = None,
+    driver_face: Annotated[str, typer.Option(help="Which of several faces in the driver.")] = "largest",
+    start: Annotated[float | None, typer.Option(help="Seconds; where to begin.", show_default=False)] = None,
+    end: Annotated[float | None, typer.Option(help="Seconds; where to stop.", show_default=False)] = None,
+    rate: Annotated[float | None, typer.Option(help="Frames a second of pictures.", show_default="25")] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="h264, hevc, vp9, av1, ffv1, …", show_default="h264, vp9 for .webm")
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(help="The codec's crf; lower is better, 0 lossless.", show_default="by codec")
+    ] = None,
+    smooth: Annotated[float, typer.Option(help="Share of the past in the latents, 0 to below 1.")] = 0.0,
+    detect_every: Annotated[int, typer.Option(min=1, help="Frames from one search for the face to the next.")] = 10,
+    detector: Finder = "dlib",
+    paste: Paste = None,
+    preview: Annotated[
+        int | None,
+        typer.Option(min=1, help="Also write NAME.preview.png with every n-th frame of this run.", show_default=False),
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Write what became of each frame, as JSON lines.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    model: ModelName = "synthetic-64",
+    provider: Providers = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
+    force: Force = False,
+) -> None:
+    """Give somebody in a film the expression of another person, or all that another film's performer does.
+
+    The performer's pictures are aligned faces; `flowxfer align` makes them. With --driver, a photograph becomes a film
+    with the driver's times and sound. Sound and subtitles are copied, frames without a face go through as they were,
+    and what Ctrl-C interrupts goes on with --resume. Of a folder of films each is done, whatever becomes of the others.
+    """
+    from flowxfer import faces
+    from flowxfer.video import Options, films_in
+
+    if (expression is None) == (driver is None):
+        raise InputError("expected --expression or --driver, one of them: who performs?")
+    if expression is not None and not neutral:
+        raise InputError("expected --neutral beside --expression: the performer without it")
+    find = find_by(detector)
+    whom: Choice = choice(face) if reference is None else faces.Reference(reference, find)
+    options = Options(
+        face=whom,
+        performer=choice(driver_face),
+        detector=None if detector == "dlib" else find,
+        detect_every=detect_every,
+        smooth=smooth,
+        paste=None if paste is None else getattr(faces, WAYS[paste]),
+        start=start,
+        end=end,
+        rate=rate,
+        codec=codec,
+        quality=quality,
+        resume=resume,
+        overwrite=force,
+        log=log,
+        preview=preview,
+    )
+    marking = marks(no_mark, certificate, key)
+    flow = transferer(model, provider)
+    options = dataclasses.replace(options, mark=marking.edited(flow))
+    performance = _performance(flow, expression, neutral, driver, alpha)
+    with _interruptible():
+        if film.is_dir() and films_in(film):
+            _all(film, output, performance, options)
+        else:
+            _one(film, output, performance, options)
+
+
+def _performance(
+    flow: Transferer, expression: Path | None, neutral: list[str] | None, driver: Path | None, alpha: str | None
+) -> dict[str, Any]:
+    from flowxfer import images
+
+    strengths = None if alpha is None else alphas(alpha)
+    return {
+        "expression": None if expression is None else images.load(expression, flow.size),
+        "neutral": images.load_faces(neutral, flow.size, resize=True) if neutral else None,
+        "driver": driver,
+        "alpha": strengths[0] if strengths and len(strengths) == 1 else strengths,
+        "transferer": flow,
+    }
+
+
+def _one(film: Path, output: Path, performance: dict[str, Any], options: Options) -> None:
+    from flowxfer.video import process
+
+    with measure(film.name) as told:
+        options = dataclasses.replace(options, progress=lambda now: told(now.done, now.total, now.fps))
+        report = process(film, output, **performance, options=options)
+    _say(report)
+
+
+def _all(folder: Path, output: Path, performance: dict[str, Any], options: Options) -> None:
+    from flowxfer.video import process_folder
+
+    with measure(folder.name) as told:
+        options = dataclasses.replace(options, progress=lambda now: told(now.done, now.total, now.fps))
+        outcome = process_folder(folder, output, **performance, options=options)
+    for report in outcome.reports:
+        _say(report)
+    for path, error in outcome.failures.items():
+        typer.echo(f"{path}: {error}", err=True)
+    if outcome.failures:
+        count = len(outcome.failures)
+        raise InputError(f"{count} of {count + len(outcome.reports)} films failed, as listed above; the rest is done")
+
+
+def _say(report: Report) -> None:
+    typer.echo(f"{report.output}  {report.frames} frames, a face in {report.found}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("flowxfer: interrupted; what was done is kept, and --resume goes on with it", err=True)
+        raise typer.Exit(_INTERRUPTED) from None

@@ -1,0 +1,16 @@
+"""The model over HTTP: pictures in, pictures and latents out, requests of many clients in one batch."""
+
+from flowxfer.errors import MissingExtraError
+
+try:
+    import fastapi  # noqa: F401
+    import python_multipart  # noqa: F401
+    import uvicorn  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError(error.name or "fastapi", "serve", "`flowxfer serve`") from None
+
+from .application import create_app, listen, run
+from .desk import Marks
+from .limits import Limits
+
+__all__ = ["Limits", "Marks", "create_app", "listen", "run"]

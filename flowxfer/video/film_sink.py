@@ -1,0 +1,103 @@
+"""Frames to a film: encoded in segments, joined at the end without a second encoding."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from io import BufferedWriter
+from typing import Any
+
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType, VideoFrame
+
+from flowxfer.faces import Patch
+from flowxfer.provenance import Mark, stamp
+
+from .colours import add_change, as_format, enlarged, from_rgb
+from .encoders import Encoder
+from .frames import Box, Frame, New, shown
+from .join import join, payload
+from .planar import add_patch
+from .source import Source
+from .work import Work
+
+__all__ = ["FilmMedium"]
+
+
+class FilmMedium:
+    """Packets in one file a segment; their sizes and times are in the journal.
+
+    Args:
+        work: the work folder.
+        source: where the frames come from.
+        encoder: what encodes them.
+        mark: what the film says of how it was made.
+    """
+
+    def __init__(self, work: Work, source: Source, encoder: Encoder, mark: Mark | None) -> None:
+        self._work, self._source, self._encoder, self._mark = work, source, encoder, mark
+        self._context: VideoCodecContext | None = None
+        self._payload: BufferedWriter | None = None
+        self._packets: list[tuple[int, int, bool]] = []
+        self._duration = 0
+
+    def begin(self, number: int) -> None:
+        """Start a fresh encoder."""
+        self._context, self._packets = self._encoder.open(), []
+        self._payload = payload(self._work, number).open("wb")
+
+    def add(self, frame: Frame, new: New, box: Box | None) -> None:
+        """Encode a frame."""
+        assert self._context is not None
+        picture = self._picture(frame, new, box)
+        time_base = self._encoder.look.time_base
+        picture.pts, picture.time_base = round(frame.time / time_base), time_base
+        picture.pict_type = PictureType.NONE  # the encoder decides anew which pictures are key frames
+        self._duration = picture.duration or max(1, round(1 / self._encoder.look.rate / time_base))
+        self._take(self._context.encode(picture))
+
+    def end(self) -> dict[str, Any]:
+        """Flush the encoder."""
+        assert self._context is not None
+        assert self._payload is not None
+        self._take(self._context.encode(None))
+        self._payload.close()
+        self.abandon()
+        return {"packets": self._packets, "duration": self._duration}
+
+    def abandon(self) -> None:
+        """Close the payload."""
+        self._context = None
+        if self._payload is not None:
+            with suppress(OSError):  # on a full disk closing fails as writing did
+                self._payload.close()
+            self._payload = None
+
+    def finish(self) -> None:
+        """Join the segments with the source's sound, and put the film into its place."""
+        joined = self._work.folder / f"joined{self._work.output.suffix.lower()}"
+        join(joined, self._encoder, self._work, self._source, self._mark)
+        if self._mark is not None:
+            stamp(joined, self._mark)
+        os.replace(joined, self._work.output)
+
+    def _picture(self, frame: Frame, new: New, box: Box | None) -> VideoFrame:
+        """Make the picture that is encoded: the native one where there is one, plus the change."""
+        look, own = self._encoder.look, self._source.look
+        if not isinstance(frame.native, VideoFrame) or own.turn != look.turn:
+            return enlarged(from_rgb(shown(frame, new), look), look.height, look.width)
+        picture = as_format(frame.native, look)
+        if box is not None and not (isinstance(new, Patch) and add_patch(picture, new, box, own.turn)):
+            after = shown(frame, new)
+            add_change(
+                picture, own.turn.stored(frame.pixels), own.turn.stored(after), own.turn.stored_box(box, *own.size)
+            )
+        return enlarged(picture, look.height, look.width)
+
+    def _take(self, packets: list[Packet[Any]]) -> None:
+        assert self._payload is not None
+        for packet in packets:
+            self._payload.write(bytes(packet))
+            assert packet.pts is not None
+            self._packets.append((packet.size, packet.pts, packet.is_keyframe))

@@ -1,0 +1,49 @@
+"""Frames to a folder of PNG pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowxfer.images import save
+from flowxfer.provenance import Mark
+
+from .frames import Box, Frame, New, shown
+from .work import Work
+
+__all__ = ["PictureMedium"]
+
+
+class PictureMedium:
+    """Pictures in the work folder, which move to the output when all are there.
+
+    Args:
+        work: the work folder.
+        names: of the pictures without suffix, by the frames' indices; None numbers them from 1.
+        mark: what each picture says of how it was made.
+    """
+
+    def __init__(self, work: Work, names: list[str] | None, mark: Mark | None) -> None:
+        self._work, self._names, self._folder = work, names, work.folder / "pictures"
+        self._mark = mark
+
+    def begin(self, number: int) -> None:
+        """Pictures of an unfinished segment are written again, each whole or not at all."""
+
+    def add(self, frame: Frame, new: New, box: Box | None) -> None:
+        """Write a picture."""
+        name = self._names[frame.index] if self._names else f"frame_{frame.index + 1:06}"
+        save(shown(frame, new), self._folder / f"{name}.png", self._mark)
+
+    def end(self) -> dict[str, Any]:
+        """Nothing but the pictures is to be known."""
+        return {}
+
+    def abandon(self) -> None:
+        """Nothing is open."""
+
+    def finish(self) -> None:
+        """Move the pictures to the output; pictures there that have other names stay."""
+        output = self._work.output
+        output.mkdir(parents=True, exist_ok=True)
+        for picture in sorted(self._folder.iterdir()):
+            picture.replace(output / picture.name)

@@ -1,0 +1,121 @@
+"""The work folder of an unfinished run: what is done and safe, and whose it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from flowxfer.errors import VideoError
+from flowxfer.files import replacing
+
+__all__ = ["Work"]
+
+_JOB = "job.json"
+
+
+class Work:
+    """A folder beside the output, ``.NAME.partial``, in which segment after segment becomes safe.
+
+    A segment counts from the moment its journal entry has its name, which is the last thing that is written of it. So
+    a run that is killed leaves whole segments, and perhaps the beginning of one that does not count. One run at a time
+    holds the folder.
+
+    Args:
+        output: what is being made.
+        job: what the bytes depend on, JSON values: only a run of the same job goes on here.
+        resume: go on with what is there.
+        overwrite: throw away what is there.
+
+    Raises:
+        VideoError: another run holds the folder; or an unfinished run is there, and neither is asked for, or its job
+            is another; or the folder cannot be written to.
+    """
+
+    def __init__(self, output: Path, job: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+        self.output, self.folder = output, output.with_name(f".{output.name}.partial")
+        job = json.loads(json.dumps(job))  # tuples become lists, as in the file
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.folder.with_name(f".{output.name}.lock"), timeout=0)
+            self._lock.acquire()
+        except Timeout:
+            raise VideoError(f"another run is writing {output}; wait for it, or choose another name") from None
+        except OSError as error:
+            raise VideoError(
+                f"expected to write beside {output}, got {error.strerror}; choose a folder that can be written to"
+            ) from error
+        try:
+            self.segments = self._taken_over(job, resume, overwrite)
+        except BaseException:
+            self.release()
+            raise
+
+    def _taken_over(self, job: dict[str, Any], resume: bool, overwrite: bool) -> int:
+        """Take the folder, and count the segments that are safe in it."""
+        segments = self._count()
+        if segments:
+            if resume:
+                self._check(job)
+                return segments
+            if not overwrite:
+                raise VideoError(
+                    f"an unfinished run of {self.output} is in {self.folder}; resume goes on with it, overwrite "
+                    "begins anew"
+                )
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        with replacing(self.folder / _JOB) as temporary:
+            temporary.write_text(json.dumps(job))
+        return 0
+
+    def _check(self, job: dict[str, Any]) -> None:
+        there = json.loads((self.folder / _JOB).read_text())
+        other = sorted(name for name in {*job, *there} if job.get(name) != there.get(name))
+        if other:
+            raise VideoError(
+                f"the unfinished run in {self.folder} differs in {', '.join(other)}; go on with what it began with, "
+                "or overwrite it without resuming"
+            )
+
+    def _count(self) -> int:
+        if not (self.folder / _JOB).exists():
+            return 0
+        segments = 0
+        while self._entry(segments).exists():
+            segments += 1
+        return segments
+
+    def commit(self, entry: dict[str, Any]) -> None:
+        """Make the next segment safe: its files are written, and this says what they hold, in JSON values."""
+        with replacing(self._entry(self.segments)) as temporary:
+            temporary.write_text(json.dumps(entry))
+        self.segments += 1
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Read the journal entries of all segments, in order."""
+        for number in range(self.segments):
+            yield self.entry(number)
+
+    def entry(self, number: int) -> dict[str, Any]:
+        """Read one journal entry."""
+        entry: dict[str, Any] = json.loads(self._entry(number).read_text())
+        return entry
+
+    def remove(self) -> None:
+        """Take the folder away: the output is in its place, or there is nothing worth keeping."""
+        (self.folder / _JOB).unlink(missing_ok=True)  # first, so that half of a folder is nobody's run
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.release()
+
+    def release(self) -> None:
+        """Let the next run have the folder."""
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    def _entry(self, number: int) -> Path:
+        return self.folder / f"{number:06}.json"

@@ -1,0 +1,52 @@
+"""The command: it says where the page is, serves it, and leaves no file behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from typer.testing import CliRunner
+
+from flowxfer.cli import app
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_on_the_loopback_until_it_is_told_to_end(tiny_bundle, tmp_path, end):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would the app
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "flowxfer", "app", "--port", str(port), "-m", str(tiny_bundle)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
+    ) as process:
+        try:
+            assert process.stdout.readline() == f"tiny at http://127.0.0.1:{port}/; Ctrl-C ends it\n"
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+                assert b"flowxfer" in answer.read()
+            assert list(tmp_path.iterdir())
+            process.send_signal(end)
+            assert process.wait(30) == 0
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".ses"] == []  # which is ONNX Runtime's
+
+
+def test_mistakes(tiny_bundle, monkeypatch):
+    def refused(*options):
+        result = CliRunner().invoke(app, ["app", "-m", str(tiny_bundle), *options])
+        assert result.exit_code == 2, result.output
+        return result.stderr
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"expected a free port {port} at 127.0.0.1: Address already in use" in refused("--port", str(port))
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    for name in [name for name in sys.modules if name.startswith("flowxfer.app")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert "`flowxfer app` needs gradio, which is not installed; pip install 'flowxfer[app]'" in refused()
