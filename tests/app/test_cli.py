@@ -17,7 +17,7 @@ from flowxfer.cli import app
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_on_the_loopback_until_it_is_told_to_end(tiny_bundle, tmp_path, end):
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would the app
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "flowxfer", "app", "--port", str(port), "-m", str(tiny_bundle)]
