@@ -35,7 +35,8 @@ def create_app(studio: Studio) -> gr.Blocks:
     Args:
         studio: what it computes with.
     """
-    with gr.Blocks(title="flowxfer", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    page = gr.Blocks(title="flowxfer", analytics_enabled=False, delete_cache=(600, 3600))
+    with page:
         gr.Markdown(_ABOUT)
         with gr.Tab("Transfer"):
             first_transfer = transfer_tab.lay_out(studio)
