@@ -73,7 +73,8 @@ def fuzz(module: str, kind: str, inputs: int, *, first: int = 0, keep: Path | No
             (folder / "inside").mkdir()
             command = [sys.executable, "-m", "tests.hardening.fuzz", "--work", name, "--kind", f"{module}:{kind}"]
             command += ["--first", str(first), "--inputs", str(end - first)]
-            environment = os.environ | {"OMP_NUM_THREADS": "1"}
+            own = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_CACHE_DIR": str(folder / "inside" / "inductor")}
+            environment = os.environ | own  # PyTorch may make that folder at a first import
             done = subprocess.run(
                 command, cwd=_ROOT, env=environment, capture_output=True, text=True, errors="replace", check=False
             )
