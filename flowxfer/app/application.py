@@ -12,7 +12,7 @@ from pathlib import Path
 import gradio as gr
 
 from flowxfer.errors import InputError
-from flowxfer.provenance import Signer
+from flowxfer.provenance import Marks
 from flowxfer.transferer import Transferer
 
 from . import film_tab, other_tabs, style, transfer_tab
@@ -60,8 +60,7 @@ def serving(
     host: str = "127.0.0.1",
     port: int | None = 7860,
     max_upload_bytes: int = 64 << 20,
-    marked: bool = True,
-    signer: Signer | None = None,
+    marks: Marks | None = None,
 ) -> Iterator[str]:
     """Show the app and yield its address; results lie in a folder of its own, which goes with it.
 
@@ -70,8 +69,7 @@ def serving(
         host: the address to listen at; loopback is heard on this machine only.
         port: likewise; None takes a free one.
         max_upload_bytes: of one file.
-        marked: whether results say that they are synthetic.
-        signer: signs a C2PA manifest on top.
+        marks: makes what results say of how they were made; by default that they are synthetic.
 
     Raises:
         InputError: the port is taken.
@@ -79,7 +77,7 @@ def serving(
     if port is not None:
         _check_free(host, port)
     with tempfile.TemporaryDirectory(dir=FOLDER) as results:
-        page = create_app(Studio(flow, Path(results), marked=marked, signer=signer))
+        page = create_app(Studio(flow, Path(results), marks=marks))
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,

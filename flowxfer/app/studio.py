@@ -21,7 +21,7 @@ from flowxfer.errors import InputError
 from flowxfer.faces import paste_change
 from flowxfer.images import Pixels
 from flowxfer.latents import Alpha, Latents
-from flowxfer.provenance import EDITED, GENERATED, Mark, Signer
+from flowxfer.provenance import Mark, Marks
 from flowxfer.transferer import Transferer
 
 from . import faces
@@ -72,13 +72,12 @@ class Studio:
     Args:
         flow: the model.
         folder: where results are written.
-        marked: whether they say that they are synthetic.
-        signer: signs a C2PA manifest on top.
+        marks: makes what they say of how they were made; by default that they are synthetic.
     """
 
-    def __init__(self, flow: Transferer, folder: Path, *, marked: bool = True, signer: Signer | None = None) -> None:
+    def __init__(self, flow: Transferer, folder: Path, *, marks: Marks | None = None) -> None:
         self.flow = flow
-        self._folder, self._marked, self._signer = folder, marked, signer
+        self._folder, self._marks = folder, marks or Marks()
         self._written: deque[Path] = deque()
         self._lock = threading.Lock()
         self.demo = {
@@ -163,9 +162,8 @@ class Studio:
         """Draw faces of nobody, on one sheet."""
         path = self._new_folder() / f"faces_{seed}.png"
         flow = self._sampler
-        manifest = flow.manifest
-        mark = Mark(GENERATED, manifest.name, manifest.model_hash, (), self._signer) if self._marked else None
-        images.save(strips.sheet(flow.sample(count, temperature=temperature, seed=seed)), path, mark)
+        drawn = flow.sample(count, temperature=temperature, seed=seed)
+        images.save(strips.sheet(drawn), path, self._marks.generated(flow.manifest))
         return path
 
     @cached_property
@@ -188,8 +186,7 @@ class Studio:
         return path
 
     def _edited(self, *alphas: Alpha) -> Mark | None:
-        manifest = self.flow.manifest
-        return Mark(EDITED, manifest.name, manifest.model_hash, alphas, self._signer) if self._marked else None
+        return self._marks.edited(self.flow.manifest, *alphas)
 
     def _result(self, face: Pixels, latents: Latents, mark: Mark | None) -> Result:
         folder = self._new_folder()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flowxfer.cli.finding import Finder, choice, find_by
-from flowxfer.cli.marking import Marks, marks
+from flowxfer.cli.marking import marks
 from flowxfer.cli.options import (
     Alpha,
     Certificate,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from flowxfer.bundle import Manifest
     from flowxfer.cluster import Summary
     from flowxfer.faces import Detector
-    from flowxfer.provenance import Mark
 
 __all__ = ["batch"]
 
@@ -111,7 +110,7 @@ def batch(
         paste={"change": faces.paste_change, "blend": faces.paste_blend, "crop": faces.paste_crop}[paste],
         codec=codec,
         quality=quality,
-        mark=_mark(marking, manifest, strength),
+        mark=marking.edited(manifest, strength),
         providers=tuple(provider) if provider else None,
     )
     tasks = [
@@ -197,12 +196,6 @@ def _manifest(model: str) -> Manifest:
 
     with downloading() as progress:
         return Bundle.open(hub.resolve(model, progress=progress)).manifest
-
-
-def _mark(marking: Marks, manifest: Manifest, strength: float | list[float]) -> Mark | None:
-    from flowxfer.provenance import EDITED, Mark
-
-    return Mark(EDITED, manifest.name, manifest.model_hash, (strength,), marking.signer) if marking.wanted else None
 
 
 def _absolute(path: Path | None) -> Path | None:

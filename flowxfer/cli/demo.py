@@ -49,11 +49,11 @@ def demo(
     table, sweep, gif = (unused(output / name, force) for name in ("transfer.png", "sweep.png", "sweep.gif"))
     people, marking = People.bundled(), marks(no_mark, certificate, key)
     flow = transferer(model, provider)
-    images.save(_table(flow, people), table, marking.edited(flow, *STRENGTHS))
+    images.save(_table(flow, people), table, marking.edited(flow.manifest, *STRENGTHS))
     _say(table, f"{len(PAIRS)} people with an expression of one who is none of them", start)
 
     start = time.perf_counter()
-    (person, expression), mark = PAIRS[0], marking.edited(flow, *SWEEP)
+    (person, expression), mark = PAIRS[0], marking.edited(flow.manifest, *SWEEP)
     target, performer = people.truth(person, "neutral", flow.size), people.performer(expression, flow.size)
     faces = flow.sweep(target, performer, people.truth(PERFORMER, "neutral", flow.size), SWEEP)
     images.save(strips.strip(faces, [f"alpha {alpha:.1f}" for alpha in SWEEP]), sweep, mark)

@@ -69,7 +69,7 @@ def paper(
     values, embedder, meter = alphas(strengths), _embedder(likeness, weights), _meter(action_units, openface)
     marking = marks(no_mark, certificate, key)
     flow = transferer(model, provider)
-    mark = marking.edited(flow)
+    mark = marking.edited(flow.manifest)
     with _progress() as progress:
         skipped = run(flow, cast, output, alphas=values, embedder=embedder, meter=meter, mark=mark, progress=progress)
     for picture in skipped:

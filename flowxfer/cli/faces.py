@@ -55,7 +55,7 @@ def transfer(
     flow = transferer(model, provider)
     performer = images.load(expression, flow.size), images.load_faces(neutral, flow.size, resize=True)
     faces = (images.load(path, flow.size) for path in targets)
-    results, mark = flow.frames(faces, *performer, alpha=strength), marking.edited(flow, strength)
+    results, mark = flow.frames(faces, *performer, alpha=strength), marking.edited(flow.manifest, strength)
     for result, path in zip(track(results, len(targets), "transfer"), destinations, strict=True):
         images.save(result, path, mark)
         typer.echo(path)
@@ -95,8 +95,8 @@ def sweep(
     face, performer = images.load(target, flow.size), images.load(expression, flow.size)
     results = flow.sweep(face, performer, images.load_faces(neutral, flow.size, resize=True), values)
     for result, path, value in zip(results, pictures, values, strict=True):
-        images.save(result, path, marking.edited(flow, value))
-    mark = marking.edited(flow, *values)
+        images.save(result, path, marking.edited(flow.manifest, value))
+    mark = marking.edited(flow.manifest, *values)
     images.save(strips.strip(results, labels), strip, mark)
     if gif:
         strips.gif(results, animation, mark)
@@ -123,7 +123,7 @@ def mix(
     marking = marks(no_mark, certificate, key)
     flow = transferer(model, provider)
     results = flow.mix(images.load(first, flow.size), images.load(second, flow.size), alpha)
-    images.save(results.reshape(flow.size, flow.size, 3), path, marking.edited(flow, alpha))
+    images.save(results.reshape(flow.size, flow.size, 3), path, marking.edited(flow.manifest, alpha))
     typer.echo(path)
 
 
@@ -146,7 +146,7 @@ def sample(
     destinations = outputs(output, ["sheet"] if whole_sheet else [f"sample_{n:03}" for n in range(count)], force)
     marking = marks(no_mark, certificate, key)
     flow = transferer(model, provider)
-    faces, mark = flow.sample(count, temperature=temperature, seed=seed), marking.generated(flow)
+    faces, mark = flow.sample(count, temperature=temperature, seed=seed), marking.generated(flow.manifest)
     results = [strips.sheet(faces)] if whole_sheet else faces
     for result, path in zip(results, destinations, strict=True):
         images.save(result, path, mark)

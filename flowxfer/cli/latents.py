@@ -55,7 +55,7 @@ def mean(
     if path.suffix == _LATENTS:
         average.save(path)
     else:
-        images.save(flow.decode(average)[0], path, marking.edited(flow))
+        images.save(flow.decode(average)[0], path, marking.edited(flow.manifest))
     typer.echo(path)
 
 
@@ -117,5 +117,5 @@ def decode(
         loaded = Latents(tuple(levels), flow.manifest.model_hash)
     paths = outputs(output, [f"{source.stem}_{n:03}" for n in range(len(loaded))], force)
     for face, path in zip(flow.decode(loaded, quantize=quantize), paths, strict=True):
-        images.save(face, path, marking.edited(flow))
+        images.save(face, path, marking.edited(flow.manifest))
         typer.echo(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,45 +10,14 @@ import typer
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
-    from flowxfer.latents import Alpha
-    from flowxfer.provenance import Mark, Signer
-    from flowxfer.transferer import Transferer
+    from flowxfer.provenance import Marks
 
-__all__ = ["Marks", "marks"]
+__all__ = ["marks"]
 
 DUTY = (
     "flowxfer: --no-mark: the results do not say that they are synthetic; in the European Union, Regulation (EU) "
     "2024/1689 (AI Act), article 50(2) and (4), asks for a machine-readable mark, and for telling people"
 )
-
-
-@dataclass(frozen=True)
-class Marks:
-    """Makes the marks of one command's results, or None for each where they are not wanted."""
-
-    wanted: bool
-    signer: Signer | None
-
-    def edited(self, flow: Transferer, *alphas: Alpha) -> Mark | None:
-        """The mark of pictures that were given and changed, in these strengths."""
-        from flowxfer.provenance import EDITED, Mark
-
-        manifest = flow.manifest
-        return Mark(EDITED, manifest.name, manifest.model_hash, alphas, self.signer) if self.wanted else None
-
-    def generated(self, flow: Transferer) -> Mark | None:
-        """The mark of pictures that the model drew."""
-        from flowxfer.provenance import GENERATED, Mark
-
-        manifest = flow.manifest
-        return Mark(GENERATED, manifest.name, manifest.model_hash, (), self.signer) if self.wanted else None
-
-    def inherited(self, path: Path) -> Mark | None:
-        """The mark of a part of a picture: the picture's own."""
-        from flowxfer.provenance import inherited
-
-        mark = inherited(path) if self.wanted else None
-        return mark and replace(mark, signer=self.signer)
 
 
 def marks(no_mark: bool, certificate: Path | None, key: Path | None) -> Marks:
@@ -60,7 +28,7 @@ def marks(no_mark: bool, certificate: Path | None, key: Path | None) -> Marks:
         ProvenanceError: the certificate or the key cannot be used.
         MissingExtraError: there is a certificate, and c2pa-python is not installed.
     """
-    from flowxfer.provenance import Signer
+    from flowxfer.provenance import Marks, Signer
 
     if (certificate is None) != (key is None):
         raise InputError("expected --certificate and --key together; `flowxfer provenance init` makes a pair for tests")

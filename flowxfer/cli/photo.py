@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +24,9 @@ from flowxfer.cli.options import (
 )
 from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
+
+if TYPE_CHECKING:
+    from flowxfer.provenance import Mark, Marks
 
 __all__ = ["align", "photo"]
 
@@ -62,7 +66,7 @@ def align(
             continue
         chosen = faces.left_to_right(faces.choose(aligned, which))
         files = [name] if len(chosen) == 1 else [f"{name}_{index}" for index in range(len(chosen))]
-        mark = marking.inherited(path)
+        mark = _inherited(path, marking)
         for one, file in zip(chosen, files, strict=True):
             images.save(one.crop, unused(output / f"{file}.png", force), mark)
             typer.echo(output / f"{file}.png")
@@ -111,5 +115,13 @@ def photo(
         rotations=rotations,
         paste=getattr(faces, WAYS[paste]),
     )
-    images.save(result, path, marking.edited(flow, strength), original=photo)
+    images.save(result, path, marking.edited(flow.manifest, strength), original=photo)
     typer.echo(path)
+
+
+def _inherited(path: Path, marking: Marks) -> Mark | None:
+    """The mark of a part of a picture: the picture's own."""
+    from flowxfer.provenance import inherited
+
+    mark = inherited(path) if marking.wanted else None
+    return mark and replace(mark, signer=marking.signer)

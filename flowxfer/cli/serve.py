@@ -35,7 +35,7 @@ def serve(
     Requests that come at the same time share batches. /openapi.json describes everything, /v1/health tells the state.
     """
     from flowxfer import hub
-    from flowxfer.serve import Limits, Marks, create_app, listen, run
+    from flowxfer.serve import Limits, create_app, listen, run
     from flowxfer.transferer import Transferer
 
     marking = marks(no_mark, certificate, key)
@@ -47,4 +47,4 @@ def serve(
         at, port, *_ = listener.getsockname()
         address = f"[{at}]" if ":" in at else at
         typer.echo(f"{flow.manifest.name} at http://{address}:{port}; Ctrl-C ends it")
-        run(create_app(flow, limits, Marks(marking.wanted, marking.signer)), listener)
+        run(create_app(flow, limits, marking), listener)

@@ -133,7 +133,7 @@ def video(
     )
     marking = marks(no_mark, certificate, key)
     flow = transferer(model, provider)
-    options = dataclasses.replace(options, mark=marking.edited(flow))
+    options = dataclasses.replace(options, mark=marking.edited(flow.manifest))
     performance = _performance(flow, expression, neutral, driver, alpha)
     with _interruptible():
         if film.is_dir() and films_in(film):

@@ -38,8 +38,7 @@ def app(
         host=host,
         port=port,
         max_upload_bytes=round(max_upload * 2**20),
-        marked=marking.wanted,
-        signer=marking.signer,
+        marks=marking,
     ) as address:
         typer.echo(f"{flow.manifest.name} at {address}; Ctrl-C ends it")
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # both ends leave no file behind

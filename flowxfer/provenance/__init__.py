@@ -2,7 +2,7 @@
 
 from flowxfer.provenance.certificates import make_test_certificate
 from flowxfer.provenance.marking import Provenance, check_suffix, inherited, mark, marked, marking, read, stamp
-from flowxfer.provenance.marks import EDITED, GENERATED, SYNTHETIC, Mark
+from flowxfer.provenance.marks import EDITED, GENERATED, SYNTHETIC, Mark, Marks
 from flowxfer.provenance.matroska import tags
 from flowxfer.provenance.signing import Manifest, Signer
 
@@ -12,6 +12,7 @@ __all__ = [
     "SYNTHETIC",
     "Manifest",
     "Mark",
+    "Marks",
     "Provenance",
     "Signer",
     "check_suffix",

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from flowxfer.latents import Alpha
 
 if TYPE_CHECKING:
+    from flowxfer.bundle import Manifest
     from flowxfer.provenance.signing import Signer
 
-__all__ = ["EDITED", "GENERATED", "SYNTHETIC", "Mark", "describe", "tool"]
+__all__ = ["EDITED", "GENERATED", "SYNTHETIC", "Mark", "Marks", "describe", "tool"]
 
 _IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 EDITED = f"{_IPTC}compositeWithTrainedAlgorithmicMedia"
@@ -39,6 +40,30 @@ class Mark:
     model_hash: str | None = None
     alphas: tuple[Alpha, ...] = ()
     signer: Signer | None = None
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Makes the marks of one command's or service's results, or None for each where they are not wanted.
+
+    Args:
+        wanted: whether results say that they are synthetic.
+        signer: signs a C2PA manifest on top.
+    """
+
+    wanted: bool = True
+    signer: Signer | None = None
+
+    def edited(self, model: Manifest, *alphas: Alpha) -> Mark | None:
+        """The mark of pictures that were given and changed, in these strengths."""
+        return self._mark(EDITED, model, alphas)
+
+    def generated(self, model: Manifest) -> Mark | None:
+        """The mark of pictures that the model drew."""
+        return self._mark(GENERATED, model)
+
+    def _mark(self, source_type: str, model: Manifest, alphas: tuple[Alpha, ...] = ()) -> Mark | None:
+        return Mark(source_type, model.name, model.model_hash, alphas, self.signer) if self.wanted else None
 
 
 def tool() -> str:

@@ -10,7 +10,6 @@ except ImportError as error:
     raise MissingExtraError(error.name or "fastapi", "serve", "`flowxfer serve`") from None
 
 from .application import create_app, listen, run
-from .desk import Marks
 from .limits import Limits
 
-__all__ = ["Limits", "Marks", "create_app", "listen", "run"]
+__all__ = ["Limits", "create_app", "listen", "run"]

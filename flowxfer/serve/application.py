@@ -13,10 +13,10 @@ from fastapi import FastAPI
 
 from flowxfer import __version__
 from flowxfer.errors import InputError
+from flowxfer.provenance import Marks
 from flowxfer.transferer import Transferer
 
 from . import routes, status
-from .desk import Marks
 from .gate import Gate
 from .limits import Limits
 from .problems import handle_errors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -13,27 +12,14 @@ from fastapi import Request, Response, UploadFile
 
 from flowxfer.errors import InputError
 from flowxfer.latents import Alpha, Latents
-from flowxfer.provenance import Mark, Signer
+from flowxfer.provenance import Mark, Marks
 
 from . import answers, uploads
 from .answers import Format, Images
 from .limits import Limits
 from .service import Faces, Service
 
-__all__ = ["Desk", "Marks"]
-
-
-@dataclass(frozen=True)
-class Marks:
-    """How pictures are marked.
-
-    Args:
-        wanted: whether they say that they are synthetic.
-        signer: signs a C2PA manifest on top.
-    """
-
-    wanted: bool = True
-    signer: Signer | None = None
+__all__ = ["Desk"]
 
 
 class Desk:
@@ -46,7 +32,7 @@ class Desk:
     def __init__(self, request: Request) -> None:
         self.service: Service = request.app.state.service
         self._limits: Limits = request.app.state.limits
-        self._marks: Marks = request.app.state.marks
+        self.marks: Marks = request.app.state.marks
         self._decoders: CapacityLimiter = request.app.state.decoders
 
     async def faces(self, fields: Mapping[str, Sequence[UploadFile]], *, align: bool = False) -> list[Faces]:
@@ -80,21 +66,20 @@ class Desk:
         if count > self._limits.max_pictures:
             raise uploads.too_many(count, self._limits)
 
-    async def pictures(
-        self, images: Images, names: Sequence[str], format: Format, source_type: str, alphas: Sequence[Alpha] = ()
-    ) -> Response:
-        """Answer with pictures that say that they are synthetic, unless the service was told to leave that out.
+    def edited(self, *alphas: Alpha) -> Mark | None:
+        """The mark of pictures that were changed, in these strengths."""
+        return self.marks.edited(self.service.flow.manifest, *alphas)
+
+    async def pictures(self, images: Images, names: Sequence[str], format: Format, mark: Mark | None) -> Response:
+        """Answer with pictures.
 
         Args:
             images: one for each name.
             names: of the files in the ZIP, where there are several.
             format: of the pictures.
-            source_type: EDITED or GENERATED, of :mod:`flowxfer.provenance`.
-            alphas: the strengths of the transfers in them.
+            mark: what they say of how they were made; None for nothing.
         """
-        manifest, marks = self.service.flow.manifest, self._marks
-        mark = Mark(source_type, manifest.name, manifest.model_hash, tuple(alphas), marks.signer)
-        return await run_sync(answers.pictures, images, names, format, mark if marks.wanted else None)
+        return await run_sync(answers.pictures, images, names, format, mark)
 
     def _read(self, name: str, files: Sequence[BinaryIO], align: bool) -> Faces:
         if any(uploads.is_latents(file) for file in files):

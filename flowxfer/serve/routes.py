@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, File, Form, Header, Response, UploadFile
 from flowxfer import strips
 from flowxfer.images import Pixels
 from flowxfer.latents import Alpha
-from flowxfer.provenance import EDITED, GENERATED
 from flowxfer.transferer import PAPER_ALPHAS
 
 from . import answers
@@ -93,7 +92,7 @@ async def decode(
 ) -> Response:
     """Map latents back to faces."""
     faces = await desk.service.decode(await desk.latents("latents", latents))
-    return await desk.pictures(faces, _numbers_of(faces), answers.negotiate(format, accept), EDITED)
+    return await desk.pictures(faces, _numbers_of(faces), answers.negotiate(format, accept), desk.edited())
 
 
 @router.post("/transfer", summary="An expression to faces", **_gives("The face, or a ZIP of several.", _PICTURES))
@@ -111,7 +110,7 @@ async def transfer(
     fields = {"target": target, "expression": expression, "neutral": neutral}
     receiving, performed, neutrals = await desk.faces(fields, align=align)
     faces = await desk.service.transfer(receiving, performed, neutrals, alpha)
-    return await desk.pictures(faces, _numbers_of(faces), answers.negotiate(format, accept), EDITED, [_one(alpha)])
+    return await desk.pictures(faces, _numbers_of(faces), answers.negotiate(format, accept), desk.edited(_one(alpha)))
 
 
 @router.post("/sweep", summary="An expression in many strengths", **_gives("A ZIP of faces, or a strip.", _PICTURES))
@@ -134,9 +133,9 @@ async def sweep(
     chosen = answers.negotiate(format, accept)
     if strip:
         picture = strips.strip(faces, [f"alpha {value:g}" for value in alpha])
-        return await desk.pictures([picture], ["strip"], chosen, EDITED, alpha)
+        return await desk.pictures([picture], ["strip"], chosen, desk.edited(*alpha))
     names = [f"{index:03}_alpha_{value:.2f}" for index, value in enumerate(alpha)]
-    return await desk.pictures(faces, names, chosen, EDITED, alpha)
+    return await desk.pictures(faces, names, chosen, desk.edited(*alpha))
 
 
 @router.post("/mix", summary="From one face to another", **_gives("The face between.", _PICTURE))
@@ -152,7 +151,7 @@ async def mix(
     """Go from one face towards another in latent space."""
     here, there = await desk.faces({"first": first, "second": second}, align=align)
     faces = await desk.service.mix(here, there, alpha)
-    return await desk.pictures(faces, ["mix"], answers.negotiate(format, accept), EDITED, [_one(alpha)])
+    return await desk.pictures(faces, ["mix"], answers.negotiate(format, accept), desk.edited(_one(alpha)))
 
 
 @router.post("/sample", summary="Faces of nobody", **_gives("The face, or a ZIP of several.", _PICTURES))
@@ -169,7 +168,8 @@ async def sample(
     """Draw faces from the model."""
     desk.check_count(n)
     faces = await desk.service.sample(n, temperature, seed)
-    return await desk.pictures(faces, _numbers_of(faces), answers.negotiate(format, accept), GENERATED)
+    mark = desk.marks.generated(desk.service.flow.manifest)
+    return await desk.pictures(faces, _numbers_of(faces), answers.negotiate(format, accept), mark)
 
 
 def _numbers_of(faces: Pixels) -> list[str]:

@@ -12,7 +12,7 @@ from flowxfer import Latents, images
 from flowxfer.app import Studio, faces
 from flowxfer.app.studio import SHOWN_PX, enlarged
 from flowxfer.errors import ImageError, InputError, MissingExtraError
-from flowxfer.provenance import EDITED, GENERATED, Mark, read
+from flowxfer.provenance import EDITED, GENERATED, Mark, Marks, read
 
 SIZE = 32
 
@@ -104,7 +104,7 @@ def test_results_say_that_they_are_synthetic(studio, cast, tiny_transferer, tmp_
     assert read(studio.sample(1, 0.7, 1)).source_type == GENERATED
     strip, animation = studio.sweep(*cast, 0, 1, 3)
     assert read(strip).alphas == read(animation).alphas == (0, 0.5, 1)
-    unmarked = Studio(tiny_transferer, tmp_path / "results", marked=False)
+    unmarked = Studio(tiny_transferer, tmp_path / "results", marks=Marks(wanted=False))
     assert read(unmarked.transfer(*cast, 0.5).face).mark() is None
 
 

@@ -11,8 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from flowxfer import Latents, __version__, strips
-from flowxfer.provenance import EDITED, GENERATED, Mark, read
-from flowxfer.serve import Marks, create_app
+from flowxfer.provenance import EDITED, GENERATED, Mark, Marks, read
+from flowxfer.serve import create_app
 from flowxfer.transferer import PAPER_ALPHAS
 
 from .conftest import SIZE, face, performance, pixels, png
