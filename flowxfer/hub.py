@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import platformdirs
 
 from flowxfer.bundle import MANIFEST, sha256
+from flowxfer.catalogue import DEFAULT, MODELS, SAMPLER, Model
 from flowxfer.errors import BundleError, DownloadError, MissingExtraError, reason
 from flowxfer.files import replacing
 
@@ -31,50 +32,9 @@ log = logging.getLogger(__name__)
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with what is being done, how many bytes or steps of it, and of how many, where that is known."""
 
-DEFAULT = "synthetic-64"
-SAMPLER = "synthetic-64-samples"
-"""The bundled model to draw faces from: learning to transfer has cost the default one its likelihood."""
 _ATTEMPTS = 3  # connections that a download may take; each goes on where the one before broke off
 _TIMEOUT_S = 30
 _CHUNK = 1 << 18
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that flowxfer knows by name.
-
-    Args:
-        name: what to call it.
-        about: one line on what it is.
-        licence: under which its weights may be used.
-        urls: where its published weights are, the first that answers is taken; none for a bundled model.
-        sha256: of the published file; None where nobody vouched for one: then the first download's is remembered.
-    """
-
-    name: str
-    about: str
-    licence: str
-    urls: tuple[str, ...] = ()
-    sha256: str | None = None
-
-
-MODELS = {
-    model.name: model
-    for model in (
-        Model(DEFAULT, "64 px, trained on synthetic people; part of flowxfer", "CC0-1.0"),
-        Model(SAMPLER, "64 px, trained on their likelihood alone, to draw faces from; part of flowxfer", "CC0-1.0"),
-        Model(
-            "openai-celebahq-256",
-            "256 px, OpenAI's published Glow, trained on CelebA-HQ; downloaded and converted on first use",
-            "MIT for the code; OpenAI states none for the weights, CelebA-HQ is for research that is not commercial",
-            # As openai/glow's demo/script.sh has it; then the storage account behind that address.
-            urls=(
-                "https://openaipublic.azureedge.net/glow-demo/large3/graph_unoptimized.pb",
-                "https://openaipublic.blob.core.windows.net/glow-demo/large3/graph_unoptimized.pb",
-            ),
-        ),
-    )
-}
 
 
 def cache_folder() -> Path:

@@ -94,7 +94,7 @@ def train(
     config: Annotated[Path, typer.Argument(help="A TOML file with the fields of TrainingConfig.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
-    """Train a Glow on a folder of aligned faces."""
+    """Train a Glow on a folder of aligned faces, or on pairs of people who share expressions."""
     _require(("torch",), "train", "`flowxfer train`")
     from flowxfer.glow.training import Figures, TrainingConfig
     from flowxfer.glow.training import train as run

@@ -1,0 +1,49 @@
+"""The models that flowxfer knows by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DEFAULT", "MODELS", "SAMPLER", "Model"]
+
+DEFAULT = "synthetic-64"
+SAMPLER = "synthetic-64-samples"
+"""The bundled model to draw faces from: learning to transfer has cost the default one its likelihood."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that flowxfer knows by name.
+
+    Args:
+        name: what to call it.
+        about: one line on what it is.
+        licence: under which its weights may be used.
+        urls: where its published weights are, the first that answers is taken; none for a bundled model.
+        sha256: of the published file; None where nobody vouched for one: then the first download's is remembered.
+    """
+
+    name: str
+    about: str
+    licence: str
+    urls: tuple[str, ...] = ()
+    sha256: str | None = None
+
+
+MODELS = {
+    model.name: model
+    for model in (
+        Model(DEFAULT, "64 px, trained on synthetic people; part of flowxfer", "CC0-1.0"),
+        Model(SAMPLER, "64 px, trained on their likelihood alone, to draw faces from; part of flowxfer", "CC0-1.0"),
+        Model(
+            "openai-celebahq-256",
+            "256 px, OpenAI's published Glow, trained on CelebA-HQ; downloaded and converted on first use",
+            "MIT for the code; OpenAI states none for the weights, CelebA-HQ is for research that is not commercial",
+            # As openai/glow's demo/script.sh has it; then the storage account behind that address.
+            urls=(
+                "https://openaipublic.azureedge.net/glow-demo/large3/graph_unoptimized.pb",
+                "https://openaipublic.blob.core.windows.net/glow-demo/large3/graph_unoptimized.pb",
+            ),
+        ),
+    )
+}
