@@ -31,7 +31,7 @@ from .graphs import GlowGraphs
 from .staging import new_folder
 from .weights_file import WeightsFile
 
-__all__ = ["export_bundle", "finish", "write_graphs"]
+__all__ = ["export_bundle", "finish", "manifest_of", "write_graphs"]
 
 
 def export_bundle(
@@ -74,23 +74,30 @@ def export_bundle(
     if storage not in parity.BOUNDS:
         raise InputError(f"expected storage of {' or '.join(parity.BOUNDS)}, got {storage!r}")
     with new_folder(folder, "bundle", overwrite=overwrite) as staged:
-        manifest = Manifest(
-            name=name,
-            architecture=model.config.to_dict(),
-            image_size=model.config.image_size,
-            bits=model.config.bits,
-            latent_shapes=model.config.latent_shapes(),
-            latents=latents,
-            precision=precision,
-            opset=OPSET,
-            licence=licence,
-            origin=origin,
-        )
+        manifest = manifest_of(model, name=name, latents=latents, precision=precision, licence=licence, origin=origin)
         with WeightsFile(staged / WEIGHTS) as weights:
             write_graphs(GlowGraphs(FoldedGlow(model), weights, precision=precision, storage=storage), staged, latents)
         figures = parity.measure(model, staged, manifest)
         parity.check(figures, "float16" if PRECISIONS[precision][1] == "float16" else storage)
         return finish(manifest, figures, staged)
+
+
+def manifest_of(
+    model: Glow, *, name: str, latents: LatentKind, precision: Precision, licence: str, origin: str
+) -> Manifest:
+    """The manifest of a model that is yet to be exported, without files and figures."""
+    return Manifest(
+        name=name,
+        architecture=model.config.to_dict(),
+        image_size=model.config.image_size,
+        bits=model.config.bits,
+        latent_shapes=model.config.latent_shapes(),
+        latents=latents,
+        precision=precision,
+        opset=OPSET,
+        licence=licence,
+        origin=origin,
+    )
 
 
 def write_graphs(graphs: GlowGraphs, folder: Path, latents: LatentKind) -> None:

@@ -31,7 +31,7 @@ from flowxfer.providers import runtime
 
 from . import parity
 from .builder import OPSET
-from .bundling import finish, write_graphs
+from .bundling import finish, manifest_of, write_graphs
 from .folded import Folded, FoldedGlow
 from .staging import new_folder
 from .tensorrt_graphs import TensorRTGraphs
@@ -75,18 +75,7 @@ def to_tensorrt(
         ParityError: the graphs do not compute what the model computes.
     """
     runtime()  # parity will need it: without it, say so before the work
-    manifest = Manifest(
-        name=name,
-        architecture=model.config.to_dict(),
-        image_size=model.config.image_size,
-        bits=model.config.bits,
-        latent_shapes=model.config.latent_shapes(),
-        latents=latents,
-        precision=precision,
-        opset=OPSET,
-        licence=licence,
-        origin=origin,
-    )
+    manifest = manifest_of(model, name=name, latents=latents, precision=precision, licence=licence, origin=origin)
     with new_folder(folder, "bundle", overwrite=overwrite) as staged:
         _write(FoldedGlow(model), manifest, largest_batch, staged)
         return _checked(manifest, parity.measure(model, staged, manifest), staged)
