@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowxfer.lanes import Feed, joined
 from flowxfer.providers import runtime
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, IOBinding, OrtValue, RunOptions
-
-Feed = Mapping[str, Any]
 
 _UNCAPTURED = -1  # ONNX Runtime's id for a run that is neither captured nor replayed
 
@@ -47,13 +46,7 @@ class CapturedGraphs:
         self._lock = threading.Lock()
 
     def run(self, feed: Feed, outputs: Sequence[str], device: str) -> Sequence[OrtValue]:
-        """Replay the graph for these inputs.
-
-        Args:
-            feed: NumPy arrays or OrtValues by input, always the same inputs.
-            outputs: names.
-            device: where the results are to lie, ``"cuda"`` or ``"cpu"``.
-        """
+        """Replay the graph for these inputs; see :class:`flowxfer.lanes.Graph`."""
         shapes = tuple(_shape(value) for value in feed.values())
         with self._lock:
             if shapes in self._buffers:
@@ -100,7 +93,7 @@ def _copy(value: Any, device: str) -> OrtValue:
     if isinstance(value, np.ndarray):
         return ort_value.ortvalue_from_numpy(value, device, 0)
     if device == "cpu":
-        return ort_value.ortvalue_from_numpy(value.numpy())
+        return joined([value.numpy()])
     copy = ort_value.ortvalue_from_shape_and_type(value.shape(), value.element_type(), device, 0)
     copy.update_inplace(value)
     return copy

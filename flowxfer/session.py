@@ -14,8 +14,9 @@ from flowxfer.bundle import COMBINE, DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle,
 from flowxfer.cuda_graphs import CapturedGraphs
 from flowxfer.errors import InputError, ProviderError
 from flowxfer.gpu import Variant, check_tensorrt, check_variant, cuda_options, tensorrt_options
+from flowxfer.lanes import Bound, Graph, Lanes, cores
 from flowxfer.memory import Batched
-from flowxfer.providers import CUDA, TENSORRT, activate, choose, runtime
+from flowxfer.providers import CPU, CUDA, TENSORRT, activate, choose, runtime
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, OrtValue
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Images = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.floating[Any]]
 
-DEFAULT_BATCH_SIZE = {"cpu": 8, "cuda": 32}
+DEFAULT_BATCH_SIZE = {"cpu": max(8, cores()), "cuda": 32}
 
 __all__ = ["Chunk", "Session"]
 
@@ -49,13 +50,14 @@ class Session(Batched):
     """Runs a bundle's graphs; safe to call from several threads.
 
     On a GPU batches are padded to powers of two, so that a provider that prepares for a shape meets few of them. A
-    batch that does not fit the memory is halved, for good.
+    batch that does not fit the memory is halved, for good. On a CPU the images of a batch are shared out among the
+    threads.
 
     Args:
         bundle: a verified bundle.
         providers: execution providers in order of preference, or None to choose.
         batch_size: largest batch, or None for the device's default.
-        threads: threads of the CPU provider, or None for ONNX Runtime's choice.
+        threads: threads of the CPU provider, or None for one for each core.
         variant: what the nets compute in on a GPU; see :class:`flowxfer.Transferer`.
         cuda_graphs: whether a GPU captures a CUDA graph for each batch size and replays it.
     """
@@ -86,9 +88,9 @@ class Session(Batched):
         if self.device == "cpu" and (variant == "tf32" or cuda_graphs):
             asked = "CUDA graphs" if cuda_graphs else "variant 'tf32'"
             raise ProviderError(f"expected a CUDA provider for {asked}, got {self.providers[0]}; see `flowxfer doctor`")
-        self._encode = self._captured(encode)
+        self._encode = self._runs(ENCODE, encode)
         self._combine = self._open_arithmetic()
-        self._decoders = {bundle.manifest.latents: self._captured(self._open(DECODE))}
+        self._decoders = {bundle.manifest.latents: self._runs(DECODE, self._open(DECODE))}
         super().__init__(batch_size or DEFAULT_BATCH_SIZE[self.device])
         self._names = [f"z{level}" for level in range(len(bundle.manifest.latent_shapes))]
         self._dtype = np.dtype(bundle.manifest.latents_dtype)
@@ -136,7 +138,7 @@ class Session(Batched):
 
         return self._batches(len(alpha), run)
 
-    def _open(self, graph: str) -> InferenceSession:
+    def _open(self, graph: str, threads: int | None = None) -> InferenceSession:
         options = {}
         if CUDA in self.providers:
             options[CUDA] = cuda_options(self._variant, cuda_graphs=self._cuda_graphs)
@@ -145,9 +147,10 @@ class Session(Batched):
                 self._bundle.manifest, graph, largest=self._largest, cuda_graphs=self._cuda_graphs
             )
         path = self._bundle.path / graph
-        return activate(path, self.providers, explicit=self._explicit, threads=self._threads, options=options)
+        threads = threads or self._threads
+        return activate(path, self.providers, explicit=self._explicit, threads=threads, options=options)
 
-    def _open_arithmetic(self) -> InferenceSession:
+    def _open_arithmetic(self) -> Graph:
         """The graph of sums: TensorRT would build an engine for every number of terms, so CUDA runs it there.
 
         It is a few products of vectors: a second thread would only wait.
@@ -155,15 +158,21 @@ class Session(Batched):
         providers = [CUDA] if self.providers[0] == TENSORRT else self.providers
         options = {CUDA: cuda_options(self._variant, cuda_graphs=False)} if CUDA in providers else {}
         path = self._bundle.path / COMBINE
-        return activate(path, providers, explicit=self._explicit, threads=1, options=options)
+        return Bound(activate(path, providers, explicit=self._explicit, threads=1, options=options))
 
-    def _captured(self, session: InferenceSession) -> InferenceSession | CapturedGraphs:
-        return CapturedGraphs(session) if self._cuda_graphs else session
+    def _runs(self, graph: str, session: InferenceSession) -> Graph:
+        """What runs the graph that a session was opened for."""
+        if self._cuda_graphs:
+            return CapturedGraphs(session)
+        lanes = self._threads or cores()
+        if self.providers[0] != CPU or lanes == 1:
+            return Bound(session)
+        return Lanes(Bound(session), lambda: self._open(graph, threads=1), lanes)
 
-    def _decoder(self, kind: LatentKind) -> InferenceSession | CapturedGraphs:
+    def _decoder(self, kind: LatentKind) -> Graph:
         with self._lock:
             if kind not in self._decoders:
-                self._decoders[kind] = self._captured(self._open(SAMPLE))
+                self._decoders[kind] = self._runs(SAMPLE, self._open(SAMPLE))
             return self._decoders[kind]
 
     def upload(self, levels: Sequence[Array]) -> list[Chunk]:
@@ -223,23 +232,9 @@ class Session(Batched):
         return count if self.device == "cpu" else batches.bucket(count, self.batch_size)
 
 
-def _run(
-    session: InferenceSession | CapturedGraphs, feed: Mapping[str, Any], outputs: Sequence[str], device: str
-) -> Sequence[OrtValue]:
+def _run(graph: Graph, feed: Mapping[str, Any], outputs: Sequence[str], device: str) -> Sequence[OrtValue]:
     feed = {n: np.asarray(value, order="C") if isinstance(value, np.ndarray) else value for n, value in feed.items()}
-    if isinstance(session, CapturedGraphs):
-        return session.run(feed, outputs, device)
-    binding = session.io_binding()
-    for name, value in feed.items():
-        if isinstance(value, np.ndarray):
-            binding.bind_cpu_input(name, value)
-        else:
-            binding.bind_ortvalue_input(name, value)
-    for name in outputs:
-        binding.bind_output(name, device)
-    session.run_with_iobinding(binding)
-    values: Sequence[OrtValue] = binding.get_outputs()
-    return values
+    return graph.run(feed, outputs, device)
 
 
 def _numerics(precision: Precision, variant: Variant | None, provider: str) -> str:

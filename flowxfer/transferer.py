@@ -36,8 +36,8 @@ class Transferer:
     Args:
         model: a model's name, as ``flowxfer models`` lists them, or a bundle's folder.
         providers: ONNX Runtime execution providers in order of preference, such as ``["cuda"]``; None chooses.
-        batch_size: largest batch; None takes 8 on a CPU, 32 on a GPU.
-        threads: threads on the CPU; None leaves it to the engine.
+        batch_size: largest batch; None takes 8 on a CPU, or one for each core if that is more, and 32 on a GPU.
+        threads: threads on the CPU, which share the images of a batch; None takes one for each core.
         engine: ``"onnxruntime"``, or ``"torch"``, which needs the extra ``export``: PyTorch computes a model in any
             exact precision, and in exact-bf16 faster on processors with bfloat16.
         precision: the exact precision that PyTorch computes in, such as ``"exact-bf16"``; None takes the model's own.

@@ -62,13 +62,15 @@ class _Value:
 
     @classmethod
     def ortvalue_from_numpy(cls, array, place="cpu", device_id=0):
-        if place == "cuda":
-            cls.device.copies["to device"] += 1
+        if place == "cpu":
+            return cls(array, place)  # the real one borrows the array's memory, too
+        cls.device.copies["to device"] += 1
         return cls(array.copy(), place)
 
     @classmethod
     def ortvalue_from_shape_and_type(cls, shape, element_type, place, device_id):
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(element_type)
+        as_number = isinstance(element_type, int)
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(element_type) if as_number else element_type
         return cls(np.full(shape, 99, dtype), place)  # memory that nobody has written
 
     def update_inplace(self, value):
@@ -78,9 +80,10 @@ class _Value:
         self.array[...] = source
 
     def numpy(self):
-        if self.place == "cuda":
-            self.device.copies["to host"] += 1
-            self.device.bytes_to_host += self.array.nbytes
+        if self.place == "cpu":
+            return self.array
+        self.device.copies["to host"] += 1
+        self.device.bytes_to_host += self.array.nbytes
         return self.array.copy()
 
     def shape(self):
