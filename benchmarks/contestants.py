@@ -74,10 +74,7 @@ _WITHOUT_A_TRICK = {
     "graph-fp32": Contestant("graph_runners:OrtGraph", "our fp32 graphs, without the library around them", _ORT),
     "unblocked": Contestant("graph_runners:OrtBasic", "our fp32 graphs, convolutions not in blocks (NCHWc)", _ORT),
     "spinning": Contestant("graph_runners:OrtSpinning", "our fp32 graphs, threads spin on after a run", _ORT),
-    "by-one": Contestant("own:ByOne", "as shipped, one image at a time", _ORT),
-    "by-two": Contestant("own:ByTwo", "as shipped, two images at a time", _ORT),
-    "by-four": Contestant("own:ByFour", "as shipped, four images at a time", _ORT),
-    "whole": Contestant("own:Whole", "as shipped, all images at a time", _ORT),
+    "together": Contestant("own:Together", "as shipped, but all threads on every operation", _ORT),
 }
 CONTESTANTS = _PEERS | _WITHOUT_A_TRICK
 DEFAULT, ABLATION = list(_PEERS), list(_WITHOUT_A_TRICK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -117,26 +117,42 @@ def run(options: Options, folder: Path, progress: Progress) -> Results:
 
 
 def _measure(options: Options, model: ModelFolder, threads: int, results: Results, progress: Progress) -> None:
+    """All cells of a model. Of a large one each has processes of its own, for none gives back the memory it took."""
+    cells = list(options.cells(model.path.name))
+    sittings = [[cell] for cell in cells] if model.path.name in LARGE else [cells]
     entries = chosen(list(options.contestants))
     environments = {name: entry.environment for name, entry in entries.items()} | {GEMM: {}}
     where = {"model": model.path.name, "threads": threads}
-    with workers(environments, model.path, threads) as group:
-        for name in entries:
-            try:
-                errors = group[name].do("errors")
-            except ContestantError as error:
-                results["failures"].append({**where, "contestant": name, "reason": str(error)})
-                del group[name]
-            else:
-                results["errors"].append({**where, "contestant": name, **errors})
-        for case, batch in options.cells(model.path.name):
-            progress(f"{model.path.name}, {threads} threads: {case}, batch {batch}")
-            able = {c: w for c, w in group.items() if c == GEMM or batch in (entries[c].batches or (batch,))}
-            samples, failures = interleaved(able, case, batch, options.seconds)
-            cell = {**where, "case": case, "batch": batch}
-            results["failures"] += [{**cell, "contestant": c, "reason": reason} for c, reason in failures.items()]
-            _keep_peak(results["peak"], threads, samples.pop(GEMM))
-            results["rows"] += [{**cell, "contestant": c, **found.summary()} for c, found in samples.items()]
+    for index, sitting in enumerate(sittings):
+        with workers(environments, model.path, threads) as group:
+            if index == 0:
+                environments = _errors(group, environments, where, results)
+            for case, batch in sitting:
+                progress(f"{model.path.name}, {threads} threads: {case}, batch {batch}")
+                able = {
+                    c: group[c]
+                    for c in environments
+                    if c == GEMM or entries[c].batches is None or batch in entries[c].batches
+                }
+                samples, failures = interleaved(able, case, batch, options.seconds)
+                cell = {**where, "case": case, "batch": batch}
+                results["failures"] += [{**cell, "contestant": c, "reason": reason} for c, reason in failures.items()]
+                _keep_peak(results["peak"], threads, samples.pop(GEMM))
+                results["rows"] += [{**cell, "contestant": c, **found.summary()} for c, found in samples.items()]
+
+
+def _errors(
+    group: Mapping[str, Worker], environments: Mapping[str, Mapping[str, str]], where: Results, results: Results
+) -> dict[str, Mapping[str, str]]:
+    """Every contestant's numerical errors; those that could not say are left out of what is given back."""
+    able = dict(environments)
+    for name in [name for name in environments if name != GEMM]:
+        try:
+            results["errors"].append({**where, "contestant": name, **group[name].do("errors")})
+        except ContestantError as error:
+            results["failures"].append({**where, "contestant": name, "reason": str(error)})
+            del able[name]
+    return able
 
 
 def _keep_peak(peak: dict[str, float], threads: int, samples: Samples) -> None:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 Feed = Mapping[str, Any]
 
-__all__ = ["Bound", "Graph", "Lanes", "cores", "joined"]
+# Lanes hold the weights once more. At 64 px a batch of 8 takes a quarter less time with them, at 256 px a few per cent.
+LARGEST = 128
+
+__all__ = ["LARGEST", "Bound", "Graph", "Lanes", "cores", "joined"]
 
 
 def cores() -> int:

@@ -14,7 +14,7 @@ from flowxfer.bundle import COMBINE, DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle,
 from flowxfer.cuda_graphs import CapturedGraphs
 from flowxfer.errors import InputError, ProviderError
 from flowxfer.gpu import Variant, check_tensorrt, check_variant, cuda_options, tensorrt_options
-from flowxfer.lanes import Bound, Graph, Lanes, cores
+from flowxfer.lanes import LARGEST, Bound, Graph, Lanes, cores
 from flowxfer.memory import Batched
 from flowxfer.providers import CPU, CUDA, TENSORRT, activate, choose, runtime
 
@@ -50,8 +50,8 @@ class Session(Batched):
     """Runs a bundle's graphs; safe to call from several threads.
 
     On a GPU batches are padded to powers of two, so that a provider that prepares for a shape meets few of them. A
-    batch that does not fit the memory is halved, for good. On a CPU the images of a batch are shared out among the
-    threads.
+    batch that does not fit the memory is halved, for good. On a CPU the threads share out a batch of small images
+    among them.
 
     Args:
         bundle: a verified bundle.
@@ -165,7 +165,7 @@ class Session(Batched):
         if self._cuda_graphs:
             return CapturedGraphs(session)
         lanes = self._threads or cores()
-        if self.providers[0] != CPU or lanes == 1:
+        if self.providers[0] != CPU or lanes == 1 or self._bundle.manifest.image_size > LARGEST:
             return Bound(session)
         return Lanes(Bound(session), lambda: self._open(graph, threads=1), lanes)
 

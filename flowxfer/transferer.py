@@ -37,9 +37,10 @@ class Transferer:
         model: a model's name, as ``flowxfer models`` lists them, or a bundle's folder.
         providers: ONNX Runtime execution providers in order of preference, such as ``["cuda"]``; None chooses.
         batch_size: largest batch; None takes 8 on a CPU, or one for each core if that is more, and 32 on a GPU.
-        threads: threads on the CPU, which share the images of a batch; None takes one for each core.
-        engine: ``"onnxruntime"``, or ``"torch"``, which needs the extra ``export``: PyTorch computes a model in any
-            exact precision, and in exact-bf16 faster on processors with bfloat16.
+        threads: threads on the CPU; None takes one for each core.
+        engine: ``"onnxruntime"``; ``"torch"``, which needs the extra ``export``: PyTorch computes a model in any
+            exact precision, and in exact-bf16 faster on processors with bfloat16; or ``"openvino"``, which needs the
+            extra of that name, and computes in float32 on a CPU.
         precision: the exact precision that PyTorch computes in, such as ``"exact-bf16"``; None takes the model's own.
         variant: what the nets compute in on a GPU: ``"fp32"``, ``"tf32"``, which needs an exact model, or ``"mixed"``,
             float16 for a model that has it; None takes the model's own, and never TF32.
@@ -85,7 +86,7 @@ class Transferer:
             cuda_graphs=cuda_graphs,
         )
         self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
-        check_round_trip(self)
+        check_round_trip(self, self._session)
 
     @property
     def manifest(self) -> Manifest:

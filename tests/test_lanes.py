@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowxfer import Transferer
+from flowxfer import Transferer, session
 from flowxfer.bundle import ENCODE
 from flowxfer.lanes import Bound, Lanes, cores, joined
 from flowxfer.probes import probe
@@ -108,9 +108,11 @@ def test_a_share_that_does_not_fit_the_memory_halves_the_batch(tiny_bundle, face
     assert together.batches == [1] * 7
 
 
-def test_one_thread_or_another_provider_has_no_lanes(tiny_bundle):
+def test_one_thread_or_a_large_model_has_no_lanes(tiny_bundle, monkeypatch):
     assert not isinstance(Transferer(tiny_bundle, threads=1)._session._encode, Lanes)
     assert isinstance(Transferer(tiny_bundle, threads=2)._session._encode, Lanes)
+    monkeypatch.setattr(session, "LARGEST", 16)
+    assert not isinstance(Transferer(tiny_bundle, threads=2)._session._encode, Lanes)
     assert cores() >= 1
 
 

@@ -120,7 +120,10 @@ class WithoutTransposes(OrtGraph):
 
 
 class OpenVino(GraphRunner):
-    """OpenVINO on our graphs, compiled for each shape; in float32, for its default on this kind of CPU is bfloat16."""
+    """OpenVINO on our graphs, compiled for each shape; in float32, for its default on this kind of CPU is bfloat16.
+
+    A batch goes in shares to as many streams as there are threads, which was measured to be its fastest way.
+    """
 
     def open(self, graph: Path, threads: int) -> Graph:
         """A compiled model per set of shapes."""
@@ -128,24 +131,43 @@ class OpenVino(GraphRunner):
 
         core = openvino.Core()
         source = core.read_model(graph)
-        options = {
-            "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": "f32",
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
+        compiled: dict[Any, Any] = {}
 
-        def run(feed: Feed) -> Sequence[npt.NDArray[Any]]:
+        def request(feed: Feed, streams: int, index: int) -> Any:
             shapes = tuple(value.shape for value in feed.values())
-            if shapes not in compiled:
+            if (shapes, streams) not in compiled:
                 model = source.clone()
                 model.reshape({name: list(value.shape) for name, value in feed.items()})
-                compiled[shapes] = core.compile_model(model, "CPU", options)
-            results = compiled[shapes](dict(feed))
-            return [results[index] for index in range(len(compiled[shapes].outputs))]
+                options = {
+                    "INFERENCE_NUM_THREADS": threads,
+                    "INFERENCE_PRECISION_HINT": "f32",
+                    "NUM_STREAMS": streams,
+                    "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+                }
+                compiled[shapes, streams] = core.compile_model(model, "CPU", options)
+            if (shapes, streams, index) not in compiled:
+                compiled[shapes, streams, index] = compiled[shapes, streams].create_infer_request()
+            return compiled[shapes, streams, index]
+
+        def run(feed: Feed) -> Sequence[npt.NDArray[Any]]:
+            batch = max(len(value) for value in feed.values() if value.ndim)
+            streams = threads if batch >= threads else 1
+            shares = [_share(feed, batch, streams, index) for index in range(streams)]
+            requests = [request(share, streams, index) for index, share in enumerate(shares)]
+            for one, share in zip(requests, shares, strict=True):
+                one.start_async(share, share_inputs=True)
+            for one in requests:
+                one.wait()
+            parts = [[tensor.data for tensor in one.output_tensors] for one in requests]
+            return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
         return run
+
+
+def _share(feed: Feed, batch: int, streams: int, index: int) -> dict[str, npt.NDArray[Any]]:
+    """What one stream gets of the inputs: its images of those that have the whole batch."""
+    part = slice(batch * index // streams, batch * (index + 1) // streams)
+    return {name: value[part] if value.ndim and len(value) == batch else value for name, value in feed.items()}
 
 
 class OpenVinoExact(OpenVino):

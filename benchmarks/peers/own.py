@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
-from flowxfer import Latents, Transferer
+from flowxfer import Latents, Transferer, session
 from flowxfer.benchmarks.models import ALPHA, Array, Images, ModelFolder
 
 from .runner import Runner
 
-__all__ = ["ByFour", "ByOne", "ByTwo", "Exact", "Plain", "Whole"]
+__all__ = ["Exact", "Plain", "Together"]
 
 
 class Exact(Runner):
     """The bundle as it is shipped: float64 state around float32 nets. A direction is a pair of faces' latents."""
 
-    batch_size: int | None = None
-
     def __init__(self, model: ModelFolder, threads: int) -> None:
-        self._transferer = Transferer(
-            self.bundle(model), providers=["cpu"], threads=threads, batch_size=self.batch_size
-        )
+        self._transferer = Transferer(self.bundle(model), providers=["cpu"], threads=threads)
 
     def bundle(self, model: ModelFolder) -> Path:
         """The folder of the graphs."""
@@ -71,25 +68,9 @@ class Plain(Exact):
         return model.fp32
 
 
-class ByOne(Exact):
-    """Batches cut into single images, whose activations fit the cache of a core."""
+class Together(Exact):
+    """All threads on every operation of a batch."""
 
-    batch_size = 1
-
-
-class ByTwo(Exact):
-    """Cut into pairs."""
-
-    batch_size = 2
-
-
-class ByFour(Exact):
-    """Cut into fours."""
-
-    batch_size = 4
-
-
-class Whole(Exact):
-    """Not cut."""
-
-    batch_size = 1 << 10
+    def __init__(self, model: ModelFolder, threads: int) -> None:
+        with patch.object(session, "LARGEST", 0):
+            super().__init__(model, threads)
