@@ -129,11 +129,7 @@ def _measure(options: Options, model: ModelFolder, threads: int, results: Result
                 environments = _errors(group, environments, where, results)
             for case, batch in sitting:
                 progress(f"{model.path.name}, {threads} threads: {case}, batch {batch}")
-                able = {
-                    c: group[c]
-                    for c in environments
-                    if c == GEMM or entries[c].batches is None or batch in entries[c].batches
-                }
+                able = {c: group[c] for c in environments if c == GEMM or batch in (entries[c].batches or (batch,))}
                 samples, failures = interleaved(able, case, batch, options.seconds)
                 cell = {**where, "case": case, "batch": batch}
                 results["failures"] += [{**cell, "contestant": c, "reason": reason} for c, reason in failures.items()]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from flowxfer.benchmarks.models import Array, Images, ModelFolder
 from flowxfer.bundle import DECODE, ENCODE, Manifest
+from flowxfer.openvino_engine import openvino
 
 from .runner import Runner
 
@@ -127,9 +128,7 @@ class OpenVino(GraphRunner):
 
     def open(self, graph: Path, threads: int) -> Graph:
         """A compiled model per set of shapes."""
-        import openvino
-
-        core = openvino.Core()
+        core = openvino().Core()
         source = core.read_model(graph)
         compiled: dict[Any, Any] = {}
 
