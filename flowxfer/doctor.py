@@ -11,19 +11,21 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 from flowxfer.bundle import Bundle
-from flowxfer.errors import FlowxferError
+from flowxfer.errors import FlowxferError, ProviderError
 from flowxfer.hub import DEFAULT, cache_folder, list_models, resolve
 from flowxfer.nvidia import CUDA_LIBRARIES, major, needed_major
 from flowxfer.nvidia import find_library as _library
+from flowxfer.providers import runtime
 
 if TYPE_CHECKING:
+    from flowxfer.engine import EngineName
     from flowxfer.transferer import Transferer
 
 __all__ = ["Line", "Report", "examine"]
 
 Level = Literal["ok", "warning", "problem"]
 
-_PACKAGES = ("flowxfer", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "torch", "onnx", "tensorrt")
+_PACKAGES = ("flowxfer", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "torch", "onnx", "tensorrt", "openvino")
 _TENSORRT = "nvinfer"
 
 
@@ -48,13 +50,14 @@ class Report:
         return all(line.level != "problem" for line in self.lines)
 
 
-def examine(providers: Sequence[str] | None = None) -> Report:
+def examine(providers: Sequence[str] | None = None, engine: EngineName = "onnxruntime") -> Report:
     """Examine this installation. Nothing is downloaded and nothing is changed.
 
     Args:
         providers: execution providers to ask for; by default those that a Transferer would choose itself.
+        engine: what is to run the default model.
     """
-    parts = (_versions(), _runtimes(), _model(providers), _libraries(), _memory(), _cache())
+    parts = (_versions(), _runtimes(), _model(providers, engine), _libraries(), _memory(), _cache())
     return Report(tuple(line for part in parts for line in part))
 
 
@@ -77,7 +80,10 @@ def _runtimes() -> Iterator[Line]:
             " then install one: 'flowxfer[cpu]' or 'flowxfer[gpu]'",
         )
     try:
-        onnxruntime = importlib.import_module("onnxruntime")
+        onnxruntime = runtime()
+    except ProviderError as error:
+        yield Line("runtime", "problem", str(error))
+        return
     except ImportError as error:
         way_out = "pip install 'flowxfer[cpu]', or 'flowxfer[gpu]' with an NVIDIA GPU, brings it"
         yield Line("runtime", "problem", f"onnxruntime cannot be imported ({error}); {way_out}")
@@ -85,7 +91,7 @@ def _runtimes() -> Iterator[Line]:
     yield Line("providers", "ok", f"in this wheel: {', '.join(onnxruntime.get_available_providers())}")
 
 
-def _model(providers: Sequence[str] | None) -> Iterator[Line]:
+def _model(providers: Sequence[str] | None, engine: EngineName) -> Iterator[Line]:
     """Verify the default bundle and run it, for a provider that is listed may still not start."""
     if list_models().get(DEFAULT) not in ("bundled", "cached"):
         yield Line(DEFAULT, "problem", "the default model is not in this installation; install flowxfer again")
@@ -93,7 +99,7 @@ def _model(providers: Sequence[str] | None) -> Iterator[Line]:
     try:
         bundle = Bundle.open(resolve(DEFAULT))
         yield Line(DEFAULT, "ok", f"verified, {len(bundle.manifest.files)} files at {bundle.path}")
-        transferer = _transferer(providers)
+        transferer = _transferer(providers, engine)
     except FlowxferError as error:
         yield Line(DEFAULT, "problem", str(error))
         return
@@ -107,10 +113,10 @@ def _model(providers: Sequence[str] | None) -> Iterator[Line]:
         yield Line("round trip", "ok", "every pixel of every probe came back")
 
 
-def _transferer(providers: Sequence[str] | None) -> Transferer:
+def _transferer(providers: Sequence[str] | None, engine: EngineName) -> Transferer:
     from flowxfer.transferer import Transferer
 
-    return Transferer(DEFAULT, providers=providers)
+    return Transferer(DEFAULT, providers=providers, engine=engine)
 
 
 def _libraries() -> Iterator[Line]:

@@ -1,6 +1,6 @@
-"""What runs a bundle: ONNX Runtime, or PyTorch where it does more.
+"""What runs a bundle: ONNX Runtime, PyTorch where it does more, or OpenVINO where it is faster.
 
-Both map pictures to latents and back; :class:`flowxfer.Transferer` asks nothing else of them.
+All map pictures to latents and back; :class:`flowxfer.Transferer` asks nothing else of them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.bundle import PRECISIONS, Bundle, LatentKind, Precision
+from flowxfer.bundle import PRECISIONS, Bundle, LatentKind, Manifest, Precision
 from flowxfer.errors import InputError, MissingExtraError
 from flowxfer.gpu import Variant
 from flowxfer.session import Session
 
 Images = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.floating[Any]]
-EngineName = Literal["onnxruntime", "torch"]
+EngineName = Literal["onnxruntime", "torch", "openvino"]
 
 __all__ = ["Chunk", "Engine", "EngineName", "start"]
 
@@ -76,20 +76,15 @@ def start(
     """Load a bundle into an engine; see :class:`flowxfer.Transferer` for the arguments.
 
     Raises:
-        InputError: the engine is unknown, or does not compute the bundle in that precision.
+        InputError: the engine is unknown, or has not what was asked for.
+        ProviderError: the engine has not the device.
         MissingExtraError: the engine is not installed.
     """
     for name, value in (("batch_size", batch_size), ("threads", threads)):
         if value is not None and value < 1:
             raise InputError(f"expected {name} of at least 1, got {value}")
-    if precision not in (None, *PRECISIONS):
-        raise InputError(f"expected a precision of {', '.join(PRECISIONS)}, got {precision!r}")
+    _check(engine, bundle.manifest, precision, variant)
     if engine == "onnxruntime":
-        if precision not in (None, bundle.manifest.precision):
-            raise InputError(
-                f"expected {bundle.manifest.precision}, which the graphs of {bundle.manifest.name} are written in, got"
-                f' {precision}; engine="torch" computes a bundle in any exact precision'
-            )
         return Session(
             bundle,
             providers=providers,
@@ -98,19 +93,35 @@ def start(
             variant=variant,
             cuda_graphs=cuda_graphs,
         )
-    if engine != "torch":
-        raise InputError(f"expected the engine {' or '.join(get_args(EngineName))}, got {engine!r}")
-    if variant is not None:
-        raise InputError(f'expected no variant with engine="torch", which has precisions, got {variant!r}')
-    try:
-        from flowxfer.torch_engine import TorchEngine
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "export", 'engine="torch"') from error
-    return TorchEngine(
-        bundle,
-        precision=precision,
-        providers=providers,
-        batch_size=batch_size,
-        threads=threads,
-        cuda_graphs=cuda_graphs,
-    )
+    if engine == "torch":
+        try:
+            from flowxfer.torch_engine import TorchEngine
+        except ImportError as error:
+            raise MissingExtraError(error.name or "torch", "export", 'engine="torch"') from error
+        return TorchEngine(
+            bundle,
+            precision=precision,
+            providers=providers,
+            batch_size=batch_size,
+            threads=threads,
+            cuda_graphs=cuda_graphs,
+        )
+    if cuda_graphs:
+        raise InputError('expected no CUDA graphs with engine="openvino", which runs on CPUs')
+    from flowxfer.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(bundle, providers=providers, batch_size=batch_size, threads=threads)
+
+
+def _check(engine: EngineName, manifest: Manifest, precision: Precision | None, variant: Variant | None) -> None:
+    if engine not in (names := get_args(EngineName)):
+        raise InputError(f"expected the engine {', '.join(names[:-1])} or {names[-1]}, got {engine!r}")
+    if precision not in (None, *PRECISIONS):
+        raise InputError(f"expected a precision of {', '.join(PRECISIONS)}, got {precision!r}")
+    if engine != "onnxruntime" and variant is not None:
+        raise InputError(f'expected no variant with engine="{engine}", for only ONNX Runtime has them, got {variant!r}')
+    if engine != "torch" and precision not in (None, manifest.precision):
+        raise InputError(
+            f"expected {manifest.precision}, which the graphs of {manifest.name} are written in, got {precision};"
+            ' engine="torch" computes a bundle in any exact precision'
+        )

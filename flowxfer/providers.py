@@ -30,13 +30,25 @@ def runtime() -> ModuleType:
 
     Raises:
         MissingExtraError: neither of its wheels is installed.
+        ProviderError: one is, but cannot be loaded; or of one that was removed there is an empty folder.
     """
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingExtraError("onnxruntime", "cpu", "running a model") from error
+        if error.name == "onnxruntime":
+            raise MissingExtraError("onnxruntime", "cpu", "running a model") from error
+        raise _broken(reason(error)) from error
     module: ModuleType = onnxruntime
+    if not hasattr(module, "InferenceSession"):
+        raise _broken("it has no InferenceSession")
     return module
+
+
+def _broken(why: str) -> ProviderError:
+    return ProviderError(
+        f"expected an ONNX Runtime that can be loaded, got a broken one ({why}); pip uninstall onnxruntime and "
+        "onnxruntime-gpu, then install one of them again: 'flowxfer[cpu]' or 'flowxfer[gpu]'"
+    )
 
 
 def choose(asked: Sequence[str] | None = None) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -31,7 +32,7 @@ class Transferer:
     The equation is that of "Expression Transfer Using Flow-based Generative Models" (CVPR Workshops 2021):
     ``z = z_target + alpha · (z_expression − mean(z_neutral))``. Wherever faces are taken, they may be paths, PIL images
     or uint8 arrays of the model's size, one or many, or :class:`Latents` that were encoded before. Results are uint8
-    arrays (N, S, S, 3). Safe to call from several threads.
+    arrays (N, S, S, 3). Safe to call from several threads; pickled for another process, it is loaded anew there.
 
     Args:
         model: a model's name, as ``flowxfer models`` lists them, or a bundle's folder.
@@ -85,8 +86,22 @@ class Transferer:
             variant=variant,
             cuda_graphs=cuda_graphs,
         )
+        self._anew = partial(
+            Transferer,
+            self._bundle.path,
+            providers=providers,
+            batch_size=batch_size,
+            threads=threads,
+            engine=engine,
+            precision=precision,
+            variant=variant,
+            cuda_graphs=cuda_graphs,
+        )
         self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
         check_round_trip(self, self._session)
+
+    def __reduce__(self) -> tuple[Callable[[], Transferer], tuple[()]]:
+        return self._anew, ()
 
     @property
     def manifest(self) -> Manifest:

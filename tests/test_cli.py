@@ -351,7 +351,7 @@ def test_doctor(monkeypatch):
 
     for level, status in (("ok", 0), ("warning", 0), ("problem", 1)):
         report = doctor.Report((doctor.Line("numpy", "ok", "2.4"), doctor.Line("cuda", level, "libcudart is away")))
-        monkeypatch.setattr(doctor, "examine", lambda providers, report=report: report)
+        monkeypatch.setattr(doctor, "examine", lambda providers, engine, report=report: report)
         shown = run("doctor", status).stdout
         assert "libcudart is away" in shown
         assert level.upper() in shown.upper()

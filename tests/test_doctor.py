@@ -18,7 +18,7 @@ def machine(monkeypatch, tmp_path):
     packages = {"flowxfer": "0.1.0", "numpy": "2.4", "pillow": "13.0", "onnxruntime": "1.31", "torch": None}
     monkeypatch.setattr(doctor, "_version", packages.get)
     monkeypatch.setattr(doctor, "_library", lambda name: None)
-    monkeypatch.setattr(doctor, "_model", lambda providers: iter(()))
+    monkeypatch.setattr(doctor, "_model", lambda providers, engine: iter(()))
     monkeypatch.setenv("FLOWXFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FLOWXFER_OFFLINE", raising=False)
     return packages
@@ -127,13 +127,13 @@ def with_model(monkeypatch, tmp_path, tiny_bundle):
 
 
 def levels() -> list[tuple[str, str]]:
-    return [(line.about, line.level) for line in doctor._model(None)]
+    return [(line.about, line.level) for line in doctor._model(None, "onnxruntime")]
 
 
 def test_the_model_is_verified_and_run(with_model, monkeypatch):
     transferer = Transferer(with_model)
-    monkeypatch.setattr(doctor, "_transferer", lambda providers: transferer)
-    verified, providers, round_trip = doctor._model(["CUDAExecutionProvider"])
+    monkeypatch.setattr(doctor, "_transferer", lambda providers, engine: transferer)
+    verified, providers, round_trip = doctor._model(["CUDAExecutionProvider"], "onnxruntime")
     assert verified.text.startswith("verified, ")
     assert verified.text.endswith(f" files at {with_model}")
     assert providers.text == "asked for: CUDAExecutionProvider; really active: CPUExecutionProvider"
@@ -144,28 +144,35 @@ def test_a_model_that_loses_pixels(with_model, monkeypatch):
     transferer = Transferer(with_model)
     decode = transferer.decode
     monkeypatch.setattr(transferer, "decode", lambda latents: decode(latents) ^ np.uint8([1, 0, 0]))
-    monkeypatch.setattr(doctor, "_transferer", lambda providers: transferer)
+    monkeypatch.setattr(doctor, "_transferer", lambda providers, engine: transferer)
     assert levels()[-1] == ("round trip", "problem")
-    assert [line.text for line in doctor._model(None)][-1].startswith("33.333% of the values do not come back")
+    *_, line = doctor._model(None, "onnxruntime")
+    assert line.text.startswith("33.333% of the values do not come back")
 
 
 def test_a_real_session_says_what_is_active(tiny_bundle, monkeypatch):
     monkeypatch.setattr(doctor, "DEFAULT", Path(tiny_bundle))
-    assert doctor._transferer(["CPUExecutionProvider"]).providers == ("CPUExecutionProvider",)
+    assert doctor._transferer(["CPUExecutionProvider"], "onnxruntime").providers == ("CPUExecutionProvider",)
 
 
 def test_a_damaged_model(with_model):
     (with_model / "weights.bin").write_bytes(b"damaged")
     assert levels() == [(doctor.DEFAULT, "problem")]
-    (line,) = doctor._model(None)
+    (line,) = doctor._model(None, "onnxruntime")
     assert "weights.bin" in line.text
     assert "is damaged" in line.text
+
+
+def test_another_engine_is_tried(with_model):
+    _, providers, round_trip = doctor._model(["cpu"], "torch")
+    assert providers.text == "asked for: cpu; really active: torch-cpu"
+    assert round_trip.level == "ok"
 
 
 def test_a_provider_that_cannot_be_had(with_model, monkeypatch):
     from flowxfer.errors import ProviderError
 
-    def refuse(providers):
+    def refuse(providers, engine):
         raise ProviderError("no GPU here")
 
     monkeypatch.setattr(doctor, "_transferer", refuse)

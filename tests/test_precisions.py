@@ -326,7 +326,7 @@ def test_graphs_have_the_precision_that_they_were_written_in(tiny_bundle):
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"engine": "tvm"}, InputError, "expected the engine onnxruntime or torch, got 'tvm'"),
+        ({"engine": "tvm"}, InputError, "expected the engine onnxruntime, torch or openvino, got 'tvm'"),
         (
             {"precision": "int8"},
             InputError,

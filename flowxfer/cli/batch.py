@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,20 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flowxfer.cli.finding import Finder, choice, find_by
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import marks
 from flowxfer.cli.options import (
     Alpha,
     Certificate,
+    Compute,
     Expression,
     Force,
     Key,
-    ModelName,
     Neutral,
     NoMark,
-    Providers,
 )
 from flowxfer.cli.photo import Rotations
 from flowxfer.cli.running import alphas, downloading, names
+from flowxfer.engine import EngineName
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,14 +42,28 @@ _OTHER_FILMS = ".mkv"  # is added to the names of films in containers that canno
 Pairs = Sequence[tuple[Path, Path]]
 
 
+@dataclass(frozen=True)
+class _Compute(Compute):
+    """Here --engine says where the work is done."""
+
+    engine: Annotated[
+        EngineName,
+        typer.Option("--model-engine", help="What computes the model; torch needs the extra export, openvino its own."),
+    ] = "onnxruntime"
+
+
+_BUNDLED = _Compute()
+
+
+@grouped
 def batch(
     inputs: Annotated[list[str], typer.Argument(help="Pictures and films, folders of them, or patterns.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
     expression: Expression,
     neutral: Neutral,
     alpha: Alpha = "0.4",
-    engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="This process, or the workers of a Ray cluster.")
+    place: Annotated[
+        Literal["local", "ray"], typer.Option("--engine", help="This process, or the workers of a Ray cluster.")
     ] = "local",
     address: Annotated[
         str | None,
@@ -74,8 +90,7 @@ def batch(
         int | None, typer.Option(help="The codec's crf; lower is better, 0 lossless.", show_default="by codec")
     ] = None,
     segment: Annotated[int, typer.Option(min=1, help="Frames of a film that a worker does at a time.")] = 250,
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: _Compute = _BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -89,7 +104,7 @@ def batch(
     """
     from flowxfer import cluster, faces, images
 
-    if engine == "local" and (address or workers):
+    if place == "local" and (address or workers):
         raise InputError("expected --address and --workers with --engine ray only; a local run is this process")
     pictures, films = _sorted_out(inputs)
     photographs = _missing(pictures, output, lambda path, name: f"{name}.png", force)
@@ -97,9 +112,9 @@ def batch(
     if photo or films:
         find_by(detector)  # what it lacks, it says before there is work
     values, marking = alphas(alpha), marks(no_mark, _absolute(certificate), _absolute(key))
-    strength, manifest = values[0] if len(values) == 1 else values, _manifest(model)
+    strength, manifest = values[0] if len(values) == 1 else values, _manifest(compute.model)
     recipe = cluster.Recipe(
-        model=str(Path(model).absolute()) if Path(model).is_dir() else model,
+        model=str(Path(compute.model).absolute()) if Path(compute.model).is_dir() else compute.model,
         model_hash=manifest.model_hash,
         expression=images.load(expression, manifest.image_size),
         neutral=images.load_faces(neutral, manifest.image_size, resize=True),
@@ -111,13 +126,16 @@ def batch(
         codec=codec,
         quality=quality,
         mark=marking.edited(manifest, strength),
-        providers=tuple(provider) if provider else None,
+        providers=tuple(compute.provider) if compute.provider else None,
+        engine=compute.engine,
+        precision=compute.precision,
+        threads=compute.threads,
     )
     tasks = [
         *([cluster.Photo(*pair) for pair in photographs] if photo else cluster.in_groups(photographs)),
         *(cluster.FilmTask(*pair) for pair in reels),
     ]
-    work = cluster.here if engine == "local" else cluster.OnRay(address, workers)
+    work = cluster.here if place == "local" else cluster.OnRay(address, workers)
     try:
         with downloading() as progress:
             summary = cluster.run(tasks, recipe, work, segment_frames=segment, force=force, progress=progress)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import marks
-from flowxfer.cli.options import Certificate, Force, Key, ModelName, NoMark, Providers
+from flowxfer.cli.options import BUNDLED, Certificate, Compute, Force, Key, NoMark
 from flowxfer.cli.running import transferer, unused
 from flowxfer.errors import InputError
 
@@ -29,10 +30,10 @@ STRENGTHS = (0.5, 0.75, 1.0)
 SWEEP = tuple(step / 10 for step in range(11))
 
 
+@grouped
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("demo"),
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -48,7 +49,7 @@ def demo(
     start = time.perf_counter()
     table, sweep, gif = (unused(output / name, force) for name in ("transfer.png", "sweep.png", "sweep.gif"))
     people, marking = People.bundled(), marks(no_mark, certificate, key)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     images.save(_table(flow, people), table, marking.edited(flow.manifest, *STRENGTHS))
     _say(table, f"{len(PAIRS)} people with an expression of one who is none of them", start)
 

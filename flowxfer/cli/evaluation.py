@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flowxfer.cli.demo import People
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import marks
-from flowxfer.cli.options import Certificate, Force, Key, ModelName, NoMark, Providers
+from flowxfer.cli.options import BUNDLED, Certificate, Compute, Force, Key, NoMark
 from flowxfer.cli.running import alphas, downloading, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -35,6 +36,7 @@ Weights = Annotated[
 Alphas = Annotated[str, typer.Option("--alphas", "-a", help="Strengths with commas between.")]
 
 
+@grouped
 def paper(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to, or to go on with.")],
     data: Data = None,
@@ -51,8 +53,7 @@ def paper(
         list[str] | None, typer.Option("--expression", "-e", help="A picture's name; repeatable.", show_default="all")
     ] = None,
     strengths: Alphas = "0.30,0.32,0.34,0.36,0.38,0.40,0.42,0.44,0.46,0.48,0.50",
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -68,7 +69,7 @@ def paper(
     cast = Cast.read(data or People.bundled().folder, source=source, expressions=expression or None)
     values, embedder, meter = alphas(strengths), _embedder(likeness, weights), _meter(action_units, openface)
     marking = marks(no_mark, certificate, key)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     mark = marking.edited(flow.manifest)
     with _progress() as progress:
         skipped = run(flow, cast, output, alphas=values, embedder=embedder, meter=meter, mark=mark, progress=progress)
@@ -82,6 +83,9 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page.", show_default="report.html in that folder")
     ] = None,
+    no_mark: NoMark = False,
+    certificate: Certificate = None,
+    key: Key = None,
     force: Force = False,
 ) -> None:
     """Show a run of the paper's experiment as one HTML page: strips, likeness, action units, trade-off, failures.
@@ -92,18 +96,18 @@ def report(
     from flowxfer.evaluation.report import write_report
 
     page = unused(output or results / "report.html", force)
-    write_report(results, page)
+    write_report(results, page, marks(no_mark, certificate, key))
     typer.echo(page)
 
 
+@grouped
 def fidelity(
     output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write.")],
     data: Data = None,
     likeness: Likeness = "none",
     weights: Weights = None,
     strengths: Alphas = "0.3,0.4,0.5,0.75,1",
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     force: Force = False,
 ) -> None:
     """Compare transfers with the true pictures that synthetic people have, and with the same arithmetic on pixels.
@@ -115,7 +119,7 @@ def fidelity(
 
     path, people = unused(output, force), TruePeople.read(data or People.bundled().folder)
     values, embedder = alphas(strengths), _embedder(likeness, weights)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     methods = {"equation": flow.transfer, "pixels": pixel_arithmetic, "none": no_transfer}
     total = len(methods) * len(values) * len(people.expressions) * len(people.targets)
     rows = list(track(evaluate(people, methods, flow.size, values, embedder=embedder), total, "fidelity"))

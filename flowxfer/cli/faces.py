@@ -7,18 +7,20 @@ from typing import Annotated
 
 import typer
 
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import marks
 from flowxfer.cli.options import (
+    BUNDLED,
+    SAMPLER,
     Alpha,
     Certificate,
+    Compute,
     Expression,
     Force,
     Key,
-    ModelName,
     Neutral,
     NoMark,
     Output,
-    Providers,
 )
 from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
@@ -26,6 +28,7 @@ from flowxfer.errors import InputError
 __all__ = ["mix", "sample", "sweep", "transfer"]
 
 
+@grouped
 def transfer(
     target: Annotated[
         list[str], typer.Option("--target", "-t", help="Who receives: pictures or folders (repeatable), one by one.")
@@ -34,8 +37,7 @@ def transfer(
     neutral: Neutral,
     output: Output,
     alpha: Alpha = "0.4",
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -52,7 +54,7 @@ def transfer(
     destinations = outputs(output, names(targets), force)
     values, marking = alphas(alpha), marks(no_mark, certificate, key)
     strength = values[0] if len(values) == 1 else values
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     performer = images.load(expression, flow.size), images.load_faces(neutral, flow.size, resize=True)
     faces = (images.load(path, flow.size) for path in targets)
     results, mark = flow.frames(faces, *performer, alpha=strength), marking.edited(flow.manifest, strength)
@@ -61,6 +63,7 @@ def transfer(
         typer.echo(path)
 
 
+@grouped
 def sweep(
     target: Annotated[Path, typer.Option("--target", "-t", help="Who receives: one picture.")],
     expression: Expression,
@@ -70,8 +73,7 @@ def sweep(
         str, typer.Option("--alphas", "-a", help="Strengths with commas between: 0,0.5,1", show_default="the paper's")
     ] = "0.30,0.32,0.34,0.36,0.38,0.40,0.42,0.44,0.46,0.48,0.50",
     gif: Annotated[bool, typer.Option("--gif", help="Also write sweep.gif, there and back.")] = False,
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -91,7 +93,7 @@ def sweep(
     pictures = [unused(output / f"{label.replace(' ', '_')}.png", force) for label in labels]
     marking = marks(no_mark, certificate, key)
     strip, animation = unused(output / "strip.png", force), unused(output / "sweep.gif", force or not gif)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     face, performer = images.load(target, flow.size), images.load(expression, flow.size)
     results = flow.sweep(face, performer, images.load_faces(neutral, flow.size, resize=True), values)
     for result, path, value in zip(results, pictures, values, strict=True):
@@ -104,13 +106,13 @@ def sweep(
         typer.echo(path)
 
 
+@grouped
 def mix(
     first: Annotated[Path, typer.Argument(help="A picture of an aligned face.")],
     second: Annotated[Path, typer.Argument(help="Another.")],
     output: Output,
     alpha: Annotated[float, typer.Option("--alpha", "-a", help="0 is the first face, 1 the second.")] = 0.5,
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -121,19 +123,19 @@ def mix(
 
     (path,) = outputs(output, [f"{first.stem}_{second.stem}"], force)
     marking = marks(no_mark, certificate, key)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     results = flow.mix(images.load(first, flow.size), images.load(second, flow.size), alpha)
     images.save(results.reshape(flow.size, flow.size, 3), path, marking.edited(flow.manifest, alpha))
     typer.echo(path)
 
 
+@grouped
 def sample(
     output: Annotated[Path, typer.Option("--output", "-o", help="A picture for a sheet of all, or a folder.")],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many faces.")] = 16,
     temperature: Annotated[float, typer.Option(min=0, help="0 is the mean face; more is more varied.")] = 0.7,
     seed: Annotated[int | None, typer.Option(help="Draw the same faces again.")] = None,
-    model: ModelName = "synthetic-64-samples",
-    provider: Providers = None,
+    compute: Compute = SAMPLER,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -145,7 +147,7 @@ def sample(
     whole_sheet = bool(output.suffix) and not output.is_dir()
     destinations = outputs(output, ["sheet"] if whole_sheet else [f"sample_{n:03}" for n in range(count)], force)
     marking = marks(no_mark, certificate, key)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     faces, mark = flow.sample(count, temperature=temperature, seed=seed), marking.generated(flow.manifest)
     results = [strips.sheet(faces)] if whole_sheet else faces
     for result, path in zip(results, destinations, strict=True):

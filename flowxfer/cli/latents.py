@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import marks
 from flowxfer.cli.options import (
+    BUNDLED,
     Certificate,
+    Compute,
     Faces,
     Force,
     Key,
-    ModelName,
     NoMark,
     OpenAI,
     Output,
-    Providers,
     Quantize,
 )
 from flowxfer.cli.running import outputs, transferer, unused
@@ -29,11 +30,11 @@ __all__ = ["decode", "encode", "mean"]
 _LATENTS = ".safetensors"
 
 
+@grouped
 def mean(
     faces: Faces,
     output: Output,
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -50,7 +51,7 @@ def mean(
     else:
         (path,) = outputs(output, ["mean"], force)
     marking = marks(no_mark, certificate, key)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     average = flow.mean(images.load_faces(faces, flow.size, resize=True))
     if path.suffix == _LATENTS:
         average.save(path)
@@ -59,13 +60,13 @@ def mean(
     typer.echo(path)
 
 
+@grouped
 def encode(
     faces: Faces,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The .safetensors file to write.")] = None,
     openai: OpenAI = None,
     quantize: Quantize = False,
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     force: Force = False,
 ) -> None:
     """Map faces to latents."""
@@ -78,7 +79,7 @@ def encode(
     if output and output.suffix != _LATENTS:
         raise InputError(f"expected a name that ends in {_LATENTS} for latents, got {output}")
     paths = [unused(path, force) for path in (output, openai) if path]
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     latents = flow.encode(images.load_faces(faces, flow.size, resize=True), quantize=quantize)
     if output:
         latents.save(output)
@@ -89,13 +90,13 @@ def encode(
         typer.echo(path)
 
 
+@grouped
 def decode(
     output: Output,
     latents: Annotated[Path | None, typer.Argument(help="The .safetensors file that `encode` or `mean` wrote.")] = None,
     openai: OpenAI = None,
     quantize: Quantize = False,
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -109,7 +110,7 @@ def decode(
     if source is None or (latents and openai):
         raise InputError("expected one file of latents: LATENTS, or --openai z.npy")
     marking = marks(no_mark, certificate, key)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     if latents:
         loaded = Latents.load(latents)
     else:

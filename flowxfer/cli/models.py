@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flowxfer.cli.options import Providers
+from flowxfer.cli.options import Engine, Providers
 from flowxfer.cli.running import downloading
 
 __all__ = ["doctor", "download", "info", "models"]
@@ -70,11 +70,11 @@ def info(bundle: Annotated[str, typer.Argument(help="A bundle's folder or a mode
         typer.echo(f"  {name:<14}{size / 2**20:8.2f} MiB  {digest}")
 
 
-def doctor(provider: Providers = None) -> None:
+def doctor(engine: Engine = "onnxruntime", provider: Providers = None) -> None:
     """Examine this installation; the exit status is 1 if something is wrong with it."""
     from flowxfer.doctor import examine
 
-    report = examine(provider)
+    report = examine(provider, engine)
     for line in report.lines:
         mark, colour = _MARKS[line.level]
         typer.echo(f"{typer.style(f'{mark:<8}', fg=colour)} {line.about:<16} {line.text}")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flowxfer.bundle import Precision
+from flowxfer.engine import EngineName
+
 __all__ = [
+    "BUNDLED",
+    "SAMPLER",
     "Alpha",
     "Certificate",
+    "Compute",
+    "Engine",
     "Expression",
     "Faces",
     "Force",
     "Key",
-    "ModelName",
     "Neutral",
     "NoMark",
     "OpenAI",
@@ -23,15 +30,36 @@ __all__ = [
     "Quantize",
 ]
 
-ModelName = Annotated[
-    str, typer.Option("--model", "-m", help="A model's name (see `flowxfer models`) or a bundle's folder.")
+Engine = Annotated[
+    EngineName, typer.Option(help="What computes the model; torch needs the extra export, openvino its own.")
 ]
 Providers = Annotated[
     list[str] | None,
     typer.Option(
-        "--provider", help="ONNX Runtime execution provider, best first; may be repeated.", show_default="auto"
+        "--provider", help="Execution provider, such as cpu or cuda, best first; may be repeated.", show_default="auto"
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A model and what computes it; see :class:`flowxfer.Transferer`."""
+
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A model's name (see `flowxfer models`) or a bundle's folder.")
+    ] = "synthetic-64"
+    engine: Engine = "onnxruntime"
+    precision: Annotated[
+        Precision | None, typer.Option(help="An exact precision for torch to compute in.", show_default="the model's")
+    ] = None
+    provider: Providers = None
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads on the CPU.", show_default="one for each core")
+    ] = None
+
+
+BUNDLED, SAMPLER = Compute(), Compute(model="synthetic-64-samples")
+
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
 Quantize = Annotated[bool, typer.Option("--quantize", help="Floor colours to the model's bits, as OpenAI's code does.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]

@@ -15,6 +15,7 @@ from flowxfer.errors import FlowxferError, InputError
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
+    from flowxfer.cli.options import Compute
     from flowxfer.hub import Progress
     from flowxfer.transferer import Transferer
 
@@ -40,14 +41,21 @@ class Commands(TyperGroup):
         raise typer.Exit(2)
 
 
-def transferer(model: str, providers: Sequence[str] | None) -> Transferer:
+def transferer(compute: Compute, *, batch_size: int | None = None) -> Transferer:
     """Make a Transferer; a model that must be downloaded and converted first shows its progress."""
     from flowxfer import hub
     from flowxfer.transferer import Transferer
 
     with downloading() as progress:
-        folder = hub.resolve(model, progress=progress)
-    return Transferer(folder, providers=providers or None)
+        folder = hub.resolve(compute.model, progress=progress)
+    return Transferer(
+        folder,
+        providers=compute.provider or None,
+        batch_size=batch_size,
+        threads=compute.threads,
+        engine=compute.engine,
+        precision=compute.precision,
+    )
 
 
 def unused(path: Path, force: bool) -> Path:

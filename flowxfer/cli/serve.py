@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import marks
-from flowxfer.cli.options import Certificate, Key, ModelName, NoMark, Providers
-from flowxfer.cli.running import downloading
+from flowxfer.cli.options import BUNDLED, Certificate, Compute, Key, NoMark
+from flowxfer.cli.running import transferer
 
 __all__ = ["serve"]
 
 
+@grouped
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen at; by default this machine alone is heard.")] = (
         "127.0.0.1"
@@ -24,8 +26,7 @@ def serve(
     max_queue: Annotated[int, typer.Option(min=1, help="Requests at a time; each beyond gets a 503.")] = 64,
     max_upload: Annotated[float, typer.Option(min=0.001, help="MiB that a request may send.")] = 16,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request must have its answer.")] = 60,
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -34,15 +35,11 @@ def serve(
 
     Requests that come at the same time share batches. /openapi.json describes everything, /v1/health tells the state.
     """
-    from flowxfer import hub
     from flowxfer.serve import Limits, create_app, listen, run
-    from flowxfer.transferer import Transferer
 
     marking = marks(no_mark, certificate, key)
     limits = Limits(max_queue=max_queue, max_upload_bytes=round(max_upload * 2**20), timeout_s=timeout)
-    with downloading() as progress:
-        folder = hub.resolve(model, progress=progress)
-    flow = Transferer(folder, providers=provider or None, batch_size=batch_size)
+    flow = transferer(compute, batch_size=batch_size)
     with listen(host, port) as listener:
         at, port, *_ = listener.getsockname()
         address = f"[{at}]" if ":" in at else at

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from flowxfer.cli.finding import WAYS, Finder, choice, find_by
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import marks
-from flowxfer.cli.options import Certificate, Force, Key, ModelName, NoMark, Output, Providers
+from flowxfer.cli.options import BUNDLED, Certificate, Compute, Force, Key, NoMark, Output
 from flowxfer.cli.running import alphas, measure, transferer
 from flowxfer.errors import InputError
 
@@ -35,7 +36,7 @@ Neutral = Annotated[
         "--neutral",
         "-n",
         help="The performer without: pictures or folders (repeatable), averaged.",
-        show_default="with --driver its first 25 faces",
+        show_default="with --driver its first 250 faces, turned as the head is",
     ),
 ]
 Driver = Annotated[
@@ -61,6 +62,7 @@ Paste = Annotated[
 Reference = Annotated[Path | None, typer.Option(help="Change the face most like this picture's.", show_default=False)]
 
 
+@grouped
 def video(
     film: Annotated[Path, typer.Argument(help="A film, a folder of films or pictures, a pattern; a photo to drive.")],
     output: Output,
@@ -92,8 +94,7 @@ def video(
         Path | None, typer.Option(help="Write what became of each frame, as JSON lines.", show_default=False)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -132,7 +133,7 @@ def video(
         preview=preview,
     )
     marking = marks(no_mark, certificate, key)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     options = dataclasses.replace(options, mark=marking.edited(flow.manifest))
     performance = _performance(flow, expression, neutral, driver, alpha)
     with _interruptible():

@@ -9,21 +9,22 @@ from typing import Annotated
 
 import typer
 
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import marks
-from flowxfer.cli.options import Certificate, Key, ModelName, NoMark, Providers
+from flowxfer.cli.options import BUNDLED, Certificate, Compute, Key, NoMark
 from flowxfer.cli.running import transferer
 
 __all__ = ["app"]
 
 
+@grouped
 def app(
     host: Annotated[str, typer.Option(help="The address to listen at; by default this machine alone is heard.")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 7860,
     max_upload: Annotated[float, typer.Option(min=0.001, help="MiB of an uploaded file.")] = 64,
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -32,7 +33,7 @@ def app(
     from flowxfer.app import serving
 
     marking = marks(no_mark, certificate, key)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     with serving(
         flow,
         host=host,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flowxfer.bundle import Precision
+from flowxfer.engine import EngineName
 from flowxfer.errors import BundleError
 from flowxfer.faces import Choice, Detector, Paste, paste_change
 from flowxfer.images import Pixels
@@ -33,8 +35,10 @@ class Recipe:
         codec: of films, see :func:`flowxfer.video.open_sink`.
         quality: likewise.
         mark: what the results say of how they were made; None is nothing.
-        providers: ONNX Runtime execution providers in order of preference; None chooses.
+        providers: execution providers in order of preference; None chooses.
         threads: of a worker on the CPU; None leaves it to the engine.
+        engine: what computes the model.
+        precision: in which exact precision PyTorch does; None takes the model's.
     """
 
     model: str
@@ -51,6 +55,8 @@ class Recipe:
     mark: Mark | None = None
     providers: tuple[str, ...] | None = None
     threads: int | None = None
+    engine: EngineName = "onnxruntime"
+    precision: Precision | None = None
 
     @property
     def size(self) -> int:
@@ -63,7 +69,13 @@ class Recipe:
         Raises:
             BundleError: it is another one than the batch began with.
         """
-        flow = Transferer(self.model, providers=self.providers, threads=self.threads)
+        flow = Transferer(
+            self.model,
+            providers=self.providers,
+            threads=self.threads,
+            engine=self.engine,
+            precision=self.precision,
+        )
         if flow.manifest.model_hash != self.model_hash:
             raise BundleError(
                 f"expected the model {self.model} with the hash {self.model_hash[:12]}, got one with "
@@ -83,6 +95,7 @@ class Recipe:
 
         return {
             "model": self.model_hash,
+            "engine": [self.engine, self.precision],
             "performer": [hashlib.sha256(faces.tobytes()).hexdigest() for faces in (self.expression, self.neutral)],
             "alpha": self.alpha if isinstance(self.alpha, (int, float)) else list(self.alpha),
             "face": named(self.face),

@@ -38,7 +38,8 @@ class Health(BaseModel):
     version: str = Field(description="Of flowxfer.", examples=[__version__])
     model: Served
     providers: list[str] = Field(
-        description="ONNX Runtime's active execution providers.", examples=[["CPUExecutionProvider"]]
+        description="What the model really runs on: execution providers, or another engine's device.",
+        examples=[["CPUExecutionProvider"]],
     )
     queue: Queue
 

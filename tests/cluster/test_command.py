@@ -107,3 +107,9 @@ def test_nobody_at_the_address():
     with pytest.raises(ClusterError, match="expected a Ray cluster at 127.0.0.1:9, but Connection refused"):
         _knock("127.0.0.1:9")
     _knock("auto")
+
+
+def test_the_engine_of_the_model_is_not_that_of_the_work(here, tiny_bundle):
+    run("in -o out --model-engine torch --precision exact-bf16 --threads 1", tiny_bundle)
+    result = run("in -o other --model-engine onnxruntime --precision exact-bf16", tiny_bundle, 2)
+    assert "expected exact-fp32, which the graphs of tiny are written in, got exact-bf16" in result.stderr
