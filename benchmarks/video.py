@@ -1,6 +1,6 @@
 """How fast a 720p film is edited, stage by stage, and what memory that takes.
 
-    python -m benchmarks.video --output benchmarks/results
+    python -m flowxfer.benchmarks.video --output benchmarks/results
 
 writes ``video.json`` and ``video.md``. The film is data/film/person.mp4, enlarged to 1280x720 and played there and back
 until it is long enough. Three measurements:
@@ -148,9 +148,9 @@ def whole(film: Path, folder: Path, transferer: Transferer, codec: str, rounds: 
 
 def peak_mib(film: Path, folder: Path, model: str, threads: int, codec: str) -> float:
     """Peak memory of a fresh process that edits the film."""
-    command = [sys.executable, "-m", "benchmarks.video", "--child", str(film), "--output", str(folder)]
+    command = [sys.executable, "-m", "flowxfer.benchmarks.video", "--child", str(film), "--output", str(folder)]
     command += ["--model", model, "--threads", str(threads), "--codec", codec]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 
@@ -160,7 +160,15 @@ def child(film: Path, folder: Path, model: str, threads: int, codec: str) -> Non
     expression, neutral = performer(transferer)
     options = Options(codec=codec, overwrite=True)
     edit(film, folder / "memory.mp4", expression, neutral, alpha=ALPHA, transferer=transferer, options=options)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(own_peak_mib())
+
+
+def own_peak_mib() -> float:
+    """Peak memory of this process; getrusage tells what the process that started this one had, where that was more."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(model: str, threads: int, codec: str, frames: int, long: int, rounds: int) -> dict[str, Any]:
@@ -218,7 +226,7 @@ def page(results: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.video", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m flowxfer.benchmarks.video", description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--model", default="synthetic-64")
     parser.add_argument("--threads", type=int, default=2)

@@ -60,7 +60,7 @@ class Reel:
             self._work.folder,
             segment=len(entries),
             first=sum(entry["frames"] for entry in entries),
-            state=entries[-1]["state"]["tracker"] if entries else None,
+            state=entries[-1]["state"].get("tracker") if entries else None,
             segment_frames=segment_frames,
             frames=film.count,
         )

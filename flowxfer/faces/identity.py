@@ -18,6 +18,7 @@ from .detector import EYES, Detector
 from .dlib_detector import dlib_model, import_dlib
 from .resampling import resample
 from .similarity import Similarity
+from .states import numbers
 
 __all__ = ["SAME_PERSON", "Embedding", "Person", "Reference", "embed"]
 
@@ -119,7 +120,7 @@ class Person:
     @classmethod
     def restored(cls, state: dict[str, Any]) -> Person:
         """Make the person of a :attr:`state`."""
-        return cls(np.array(state["own"]), [np.array(other) for other in state["others"]])
+        return cls(numbers(state["own"], 128), [numbers(other, 128) for other in state["others"]])
 
 
 @cache

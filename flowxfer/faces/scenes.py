@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .states import pixels
+
 __all__ = ["Scenes", "likeness"]
 
 _ROWS, _COLUMNS = 18, 32
@@ -41,7 +43,7 @@ class Scenes:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a :attr:`state`."""
-        self._last = None if state["last"] is None else np.array(state["last"], np.uint8)
+        self._last = None if state["last"] is None else pixels(state["last"], _ROWS, _COLUMNS)
 
 
 def likeness(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .similarity import Points
+from .states import numbers
 
 __all__ = ["OneEuro"]
 
@@ -69,8 +70,8 @@ class OneEuro:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a :attr:`state`."""
-        self._time = state["time"]
-        self._value, self._speed = (np.array(state[name]).view(np.complex128) for name in ("value", "speed"))
+        self._time = None if state["time"] is None else float(numbers(state["time"]))
+        self._value, self._speed = (numbers(state[name], 4).view(np.complex128) for name in ("value", "speed"))
 
 
 def _share(cutoff_hz: Any, seconds: float) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flowxfer.errors import InputError
+from flowxfer.errors import InputError, reason
 from flowxfer.images import Pixels
 
 from .alignment import Aligned
@@ -21,6 +21,7 @@ from .pictures import Picture, Plain
 from .scenes import Scenes, likeness
 from .similarity import Points, Similarity
 from .smoothing import OneEuro
+from .states import count, numbers, pixels
 
 __all__ = ["DETECT_EVERY", "Tracker"]
 
@@ -44,6 +45,15 @@ class Follower(Protocol):
 
     def refine(self, image: Pixels, eyes: Points) -> Points:
         """Find the eyes near where they were, as :meth:`DlibDetector.refine` does; the image is grey, (H, W)."""
+        ...
+
+
+@runtime_checkable
+class Turning(Protocol):
+    """A detector that also sees which way a head is turned."""
+
+    def turn(self, image: Pixels, eyes: Points) -> float:
+        """Tell how far, as :meth:`DlibDetector.turn` does; the image is grey, (H, W)."""
         ...
 
 
@@ -116,6 +126,15 @@ class Tracker:
         self._age += 1
         return aligned
 
+    def turn(self, image: Pixels | Picture, face: Aligned) -> float:
+        """Tell how far a face that was found in an image is turned to its right, in widths of the crop.
+
+        Returns:
+            As :meth:`DlibDetector.turn`; 0 where the detector does not see that.
+        """
+        picture = Plain(image) if isinstance(image, np.ndarray) else image
+        return self._near.turn(picture.grey, face.face.eyes) if isinstance(self._near, Turning) else 0.0
+
     @property
     def state(self) -> dict[str, Any]:
         """All that is needed to go on after the last frame, as JSON values."""
@@ -132,15 +151,23 @@ class Tracker:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a :attr:`state`, as if nothing had been between."""
-        found = state["found"]
-        self._found = found and Face(tuple(found["box"]), np.array(found["eyes"]), found["score"])
-        self._eyes = np.array(state["eyes"]).reshape(-1, 2)
-        self._look = None if state["look"] is None else np.array(state["look"], np.uint8)
-        self._age, self._crowd = state["age"], state["crowd"]
-        self._filter.restore(state["filter"])
-        self._scenes.restore(state["scenes"])
-        self._person = state["person"] and Person.restored(state["person"])
+        """Go on from a :attr:`state`, as if nothing had been between.
+
+        Raises:
+            InputError: it is none.
+        """
+        try:
+            self._found = None if state["found"] is None else _face(state["found"])
+            self._eyes = numbers(state["eyes"] or np.empty((0, 2)), -1 if self._found is None else 2, 2)
+            self._look = None if state["look"] is None else pixels(state["look"], _LOOK_PX, _LOOK_PX)
+            self._age, self._crowd = count(state["age"]), count(state["crowd"])
+            self._filter.restore(state["filter"])
+            self._scenes.restore(state["scenes"])
+            self._person = None if state["person"] is None else Person.restored(state["person"])
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"expected the state of a tracker, got another or a damaged one: {reason(error)}"
+            ) from error
 
     def _followed(self, image: Picture, time: float) -> Aligned | None:
         """Follow the face from the last frame; None if it is lost, or not the right one any more."""
@@ -253,3 +280,8 @@ def _span(eyes: Points) -> float:
 
 def _apart(face: Face, other: Face) -> float:
     return float(np.hypot(*(face.eyes.mean(0) - other.eyes.mean(0))))
+
+
+def _face(state: dict[str, Any]) -> Face:
+    left, top, right, bottom = map(float, numbers(state["box"], 4))
+    return Face((left, top, right, bottom), numbers(state["eyes"], 2, 2), float(numbers(state["score"])))

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from flowxfer.errors import InputError
+from flowxfer.errors import InputError, reason
 from flowxfer.images import Pixels
 from flowxfer.latents import Alpha, Latents
 from flowxfer.transferer import Transferer
 
+from .neutral import Neutral
 from .pipeline import Step
 
 __all__ = ["Drive", "Edit", "Smoothing"]
+
+_FLOATS = {"<f4": np.float32, "<f8": np.float64}  # what latents are made of
 
 
 class Smoothing:
@@ -70,16 +73,28 @@ class Smoothing:
         ]
         return {"levels": levels}
 
-    def restore(self, state: dict[str, Any] | None) -> None:
-        """Go on from a :attr:`state`."""
-        self._last = (
-            None
-            if state is None
-            else [
-                np.frombuffer(base64.b64decode(level["bytes"]), level["dtype"]).reshape(level["shape"])
-                for level in state["levels"]
+    def restore(self, state: dict[str, Any] | None, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Go on from a :attr:`state`.
+
+        Args:
+            state: None to begin anew.
+            shapes: (C, H, W) of each level of the model's latents.
+
+        Raises:
+            InputError: it is no state, or of other latents.
+        """
+        if state is None:
+            self._last = None
+            return
+        try:
+            self._last = [
+                np.frombuffer(base64.b64decode(level["bytes"]), _FLOATS[level["dtype"]]).reshape(shape)
+                for level, shape in zip(state["levels"], shapes, strict=True)
             ]
-        )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"expected the state of smoothing, got another or a damaged one: {reason(error)}"
+            ) from error
 
 
 class Edit:
@@ -117,16 +132,16 @@ class Edit:
 
 
 class Drive:
-    """Gives each face what the performer does: ``decode(z_target + alpha · (z_performer − mean(z_neutral)))``.
+    """Gives each face what the performer does: ``decode(z_target + alpha · (z_performer − z_neutral(turn)))``.
 
     Args:
         transferer: the model.
-        neutral: latents of the performer without expression, one face.
+        neutral: the performer without expression.
         alpha: strength.
         smoothing: of the performer's latents.
     """
 
-    def __init__(self, transferer: Transferer, neutral: Latents, alpha: Alpha, smoothing: Smoothing) -> None:
+    def __init__(self, transferer: Transferer, neutral: Neutral, alpha: Alpha, smoothing: Smoothing) -> None:
         self._transferer, self._neutral, self._alpha, self.smoothing = transferer, neutral, alpha, smoothing
         self._still: tuple[Any, Latents] | None = None
 
@@ -135,8 +150,9 @@ class Drive:
         if not steps:
             return []
         crops = np.stack([step.performer.crop for step in steps if step.performer is not None])
-        performers, states = self.smoothing(self._transferer.encode(crops), [step.began for step in steps])
-        decoded = self._transferer.transfer(self._faces(steps), performers, self._neutral, self._alpha)
+        performers = self._neutral.unturned(self._transferer.encode(crops), [step.turn for step in steps])
+        performers, states = self.smoothing(performers, [step.began for step in steps])
+        decoded = self._transferer.transfer(self._faces(steps), performers, self._neutral.latents, self._alpha)
         return _decoded(steps, decoded, states)
 
     def _faces(self, steps: Sequence[Step]) -> Latents | Pixels:

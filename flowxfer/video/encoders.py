@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +28,7 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 _DEFAULT = {".webm": "libvpx-vp9"}
 _MIRRORING = (".mp4", ".m4v", ".mov")  # containers that hold a whole display matrix; Matroska holds an angle
 _OTHER_NAMES = {"h264": "libx264", "hevc": "libx265", "h265": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
+_DEEP = ("h264", "hevc", "av1", "ffv1")  # take colours of more than 8 bits
 # Quality, the best and the worst, and what else is set. At one crf, x264's faster presets cost bytes, not quality.
 _CRF = {
     "libx264": (18, 51, {"preset": "veryfast"}),
@@ -137,17 +139,39 @@ def choose_encoder(output: Path, look: Look, codec: str | None = None, quality: 
     if suffix not in SUFFIXES:
         raise VideoError(f"expected a film's name to end in {', '.join(SUFFIXES)}, or a folder, got {output}")
     asked = codec or _DEFAULT.get(suffix, "libx264")
-    name = _OTHER_NAMES.get(asked.lower(), asked.lower())
+    name = _encoder_name(asked)
     formats = _pixel_formats(name, asked)
     with av.open(f"any{suffix}", "w") as container:  # nothing is written before the header is
         if name not in container.supported_codecs:
             raise VideoError(f"a {suffix} film cannot hold {asked}; .webm holds VP9 and AV1, .mp4 also H.264 and HEVC")
         separate = bool(container.format.flags & _GLOBAL_HEADER)
-    options = _options(name, asked, quality)
+        held = container.supported_codecs
+    options, stored = _options(name, asked, quality), _stored(_turned(look, suffix), name, formats)
     if suffix in _MATROSKA and name not in _TELLS_ASPECT and look.aspect not in (None, 1):
         text = "pixels become square in a %s film of %s, the source's have an aspect of %s; .mp4 keeps it"
         log.warning(text, suffix, asked, look.aspect)
-    return Encoder(name, options, _stored(_turned(look, suffix), name, formats), separate)
+    if (bits := _bits(stored.pixel_format)) < _bits(look.pixel_format):
+        text = "colours lose bits in a %s film of %s, the source's have %d and %d are kept; %s"
+        log.warning(text, suffix, asked, _bits(look.pixel_format), bits, _deeper(look.pixel_format, bits, held))
+    return Encoder(name, options, stored, separate)
+
+
+def _encoder_name(codec: str) -> str:
+    return _OTHER_NAMES.get(codec.lower(), codec.lower())
+
+
+def _bits(pixel_format: str) -> int:
+    return _traits(pixel_format).bits
+
+
+def _deeper(pixel_format: str, bits: int, held: Collection[str]) -> str:
+    """Say which codecs of a container keep more bits of a pixel format than so many."""
+    more = [
+        codec
+        for codec in _DEEP
+        if (name := _encoder_name(codec)) in held and _bits(_nearest(pixel_format, _pixel_formats(name, codec))) > bits
+    ]
+    return f"{' or '.join(more)} keeps more" if more else "ffv1 in .mkv keeps more"
 
 
 def _pixel_formats(name: str, asked: str) -> list[str]:

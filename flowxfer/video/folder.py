@@ -1,12 +1,13 @@
-"""A folder of films, one after another; what fails does not stop the rest."""
+"""A folder of films, one after another, or one on each CUDA device; what fails does not stop the rest."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from flowxfer.errors import FlowxferError, VideoError
@@ -14,8 +15,10 @@ from flowxfer.latents import Alpha
 from flowxfer.transferer import Faces, Transferer
 
 from .options import Options, Report
+from .pipeline import Progress
 from .processing import process
 from .source import Sources
+from .workers import Do, FilmTask, devices_of, share
 
 __all__ = ["Outcome", "films_in", "process_folder"]
 
@@ -58,8 +61,13 @@ def process_folder(
     transferer: Transferer | None = None,
     options: Options = Options(),  # noqa: B008  # it is frozen
     starting: Callable[[Path], None] | None = None,
+    devices: Sequence[str] | None = None,
 ) -> Outcome:
     """Do to every film in a folder what :func:`~flowxfer.video.process` does to one.
+
+    Where the model runs on CUDA and there are several devices, each has a worker process, and whoever is free takes the
+    next film; a script then needs ``if __name__ == "__main__":`` about what it does. Otherwise the films are done one
+    after another, with all threads for each.
 
     Args:
         folder: of the films.
@@ -72,38 +80,84 @@ def process_folder(
         options: for each film; with ``resume``, results that are there already are left as they are. A log and a
             preview go beside each result: of the name ``log``, only that there is one counts.
         starting: is told of each film before it is begun.
+        devices: names for ``CUDA_VISIBLE_DEVICES``, one for each worker; by default all devices that are visible. One
+            or none does all here.
 
     Raises:
         VideoError: there is no film in the folder.
+        InputError: there are several devices, and what is to be done cannot be given to another process.
     """
     films = films_in(folder)
     if not films:
         raise VideoError(f"expected films ({', '.join(_FILMS)}) in {folder}, but there are none")
-    transferer, outcome = transferer or Transferer(), Outcome()
+    transferer = transferer or Transferer()
+    tasks = _tasks(films, Path(output), options)
+    do = partial(
+        _process,
+        expression=expression,
+        neutral=neutral,
+        driver=driver,
+        alpha=alpha,
+        transferer=transferer,
+        options=dataclasses.replace(options, progress=None),
+    )
+    devices = devices_of(transferer) if devices is None else devices
+    if len(devices) > 1 and len(tasks) > 1:
+        results = share(tasks, devices, do, starting=starting, progress=options.progress)
+    else:
+        results = {task.film: _here(task, do, starting, options.progress) for task in tasks}
+    outcome = Outcome()
+    for task in tasks:
+        result = results[task.film]
+        if isinstance(result, Report):
+            outcome.reports.append(result)
+        else:
+            log.info("%s failed: %s", task.film, result)
+            outcome.failures[task.film] = result
+    return outcome
+
+
+def _tasks(films: Sequence[Path], output: Path, options: Options) -> list[FilmTask]:
+    tasks = []
     for film in films:
-        result = Path(output) / film.name
-        if film.suffix.lower() not in _WRITTEN:
-            result = result.with_name(f"{film.name}.mkv")
+        suffix = "" if film.suffix.lower() in _WRITTEN else ".mkv"
+        result = output / f"{film.name}{suffix}"
         if options.resume and result.exists() and not options.overwrite:
             log.info("%s is there already", result)
-            continue
-        if starting:
-            starting(film)
-        own = dataclasses.replace(options, log=options.log and result.with_suffix(".jsonl"))
-        try:
-            report = process(
-                film,
-                result,
-                expression=expression,
-                neutral=neutral,
-                driver=driver,
-                alpha=alpha,
-                transferer=transferer,
-                options=own,
-            )
-        except (FlowxferError, OSError) as error:
-            log.warning("%s failed: %s", film, error)
-            outcome.failures[film] = error
         else:
-            outcome.reports.append(report)
-    return outcome
+            tasks.append(FilmTask(film, result, result.with_suffix(".jsonl") if options.log else None))
+    return tasks
+
+
+def _process(
+    task: FilmTask,
+    progress: Callable[[Progress], None] | None,
+    *,
+    expression: Faces | None,
+    neutral: Faces | None,
+    driver: Sources | None,
+    alpha: Alpha | None,
+    transferer: Transferer,
+    options: Options,
+) -> Report:
+    return process(
+        task.film,
+        task.output,
+        expression=expression,
+        neutral=neutral,
+        driver=driver,
+        alpha=alpha,
+        transferer=transferer,
+        options=dataclasses.replace(options, log=task.log, progress=progress),
+    )
+
+
+def _here(
+    task: FilmTask, do: Do, starting: Callable[[Path], None] | None, progress: Callable[[Progress], None] | None
+) -> Report | Exception:
+    if starting:
+        starting(task.film)
+    try:
+        return do(task, progress)
+    except (FlowxferError, OSError) as error:
+        return error

@@ -61,7 +61,7 @@ class Job(NamedTuple):
         )
         with sink:
             state = sink.state or {}
-            change.smoothing.restore(state.get("smoothing"))
+            change.smoothing.restore(state.get("smoothing"), self.transferer.manifest.latent_shapes)
             run(
                 steps(sink.done, state),
                 [
@@ -74,7 +74,7 @@ class Job(NamedTuple):
                 progress=options.progress,
                 show=None if preview is None else preview.show,
             )
-            found = [record["found"] for record in sink.records()]
+            found = [record.get("found") is True for record in sink.records()]
         if preview:
             preview.save(output.with_suffix(".preview.png"), mark)
         return Report(output, len(found), sum(found))

@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from flowxfer.errors import InputError
 from flowxfer.faces import Aligned, Tracker
+from flowxfer.faces.states import count
 from flowxfer.images import Pixels
-from flowxfer.latents import Latents
-from flowxfer.transferer import Transferer
 
 from .frames import Frame
 from .pipeline import Step
 from .source import Source
 
-__all__ = ["Performance", "on_film", "on_photo", "opening_neutral"]
+__all__ = ["Performance", "on_film", "on_photo"]
 
 
 class Performance:
@@ -28,17 +25,28 @@ class Performance:
         source: the film.
         tracker: a fresh one.
         state: of another performance of that film, to go on from it.
+
+    Raises:
+        InputError: the state is none, or of another film.
+
+    Attributes:
+        turn: how far the head is turned that was shown last, as :meth:`~flowxfer.faces.Tracker.turn` tells.
     """
 
     def __init__(self, source: Source, tracker: Tracker, state: dict[str, Any] | None = None) -> None:
         self._tracker, self._frame_seconds = tracker, 1 / source.rate
         self._face: Aligned | None = None
         self._shown: Fraction | None = None  # since when
+        self.turn = 0.0
         self.state = state
+        first = 0
         if state:
-            tracker.restore(state["tracker"])
-        self._frames = source.frames(state["frame"] if state else 0)
+            tracker.restore(state.get("tracker", {}))
+            first = _index(state.get("frame"))
+        self._frames = source.frames(first)
         self._next = next(self._frames, None)
+        if state and self._next is None:
+            raise InputError(f"expected the driver to have the frame {first} of the unfinished run; it is shorter")
         if state:
             self._show()
 
@@ -63,7 +71,15 @@ class Performance:
         assert frame is not None
         self.state = {"frame": frame.index, "tracker": self._tracker.state}  # before it: it is seen again then
         self._face, self._shown = self._tracker.follow(frame, float(frame.time)), frame.time
+        self.turn = 0.0 if self._face is None else self._tracker.turn(frame, self._face)
         self._next = next(self._frames, None)
+
+
+def _index(value: Any) -> int:
+    try:
+        return count(value)
+    except ValueError as error:
+        raise InputError("expected the state of a performance, got another or a damaged one") from error
 
 
 def on_photo(frames: Iterator[Frame], tracker: Tracker, photo: Pixels, face: Aligned) -> Iterator[Step]:
@@ -78,9 +94,10 @@ def on_photo(frames: Iterator[Frame], tracker: Tracker, photo: Pixels, face: Ali
     missing = False
     for frame in frames:
         performer = tracker.follow(frame, float(frame.time))
+        turn = 0.0 if performer is None else tracker.turn(frame, performer)
         shown = Frame(frame.index, frame.time, photo)
         began, missing = tracker.began or missing, performer is None
-        yield Step(shown, None if missing else face, performer, began, state={"tracker": tracker.state})
+        yield Step(shown, None if missing else face, performer, turn, began, state={"tracker": tracker.state})
 
 
 def on_film(frames: Iterator[Frame], tracker: Tracker, performance: Performance, start: Fraction) -> Iterator[Step]:
@@ -98,22 +115,4 @@ def on_film(frames: Iterator[Frame], tracker: Tracker, performance: Performance,
         performer, began = performance.at(frame.time - start)
         began, missing = began or missing, face is None or performer is None
         state = {"tracker": tracker.state, "performance": performance.state}
-        yield Step(frame, None if missing else face, performer, began, state=state)
-
-
-def opening_neutral(source: Source, tracker: Tracker, transferer: Transferer, frames: int) -> Latents:
-    """Average the performer's face over the first frames that show it, as their face without expression.
-
-    Raises:
-        InputError: the film never shows a face.
-    """
-    crops = []
-    for frame in source.frames():
-        face = tracker.follow(frame, float(frame.time))
-        if face is not None:
-            crops.append(face.crop)
-        if len(crops) == frames:
-            break
-    if not crops:
-        raise InputError("expected a face in the driver, found none; it may be too small or turned away")
-    return transferer.mean(np.stack(crops))
+        yield Step(frame, None if missing else face, performer, performance.turn, began, state=state)

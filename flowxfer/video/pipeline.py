@@ -41,6 +41,7 @@ class Step:
         frame: whose pixels are changed.
         target: the face to change; None leaves the frame as it is.
         performer: the face that performs, where a film drives.
+        turn: how far the performer's head is turned, as :meth:`~flowxfer.faces.Tracker.turn` tells.
         began: whether that which changes from frame to frame begins anew here.
         decoded: the target's new pixels, shape (size, size, 3), uint8.
         pixels: the new frame, in RGB; or what is added to a film's own.
@@ -51,6 +52,7 @@ class Step:
     frame: Frame
     target: Aligned | None = None
     performer: Aligned | None = None
+    turn: float = 0.0
     began: bool = False
     decoded: Pixels | None = None
     pixels: New | None = None

@@ -23,8 +23,9 @@ from flowxfer.transferer import Faces, Transferer
 from .changes import Drive, Edit, Smoothing
 from .job import Job, named
 from .look import Look
+from .neutral import Neutral, learned
 from .options import Options, Report
-from .performance import Performance, on_film, on_photo, opening_neutral
+from .performance import Performance, on_film, on_photo
 from .pipeline import Step, followed
 from .source import Source, Sources, open_source
 
@@ -112,7 +113,7 @@ def drive(
     *,
     alpha: Alpha = DRIVE_ALPHA,
     transferer: Transferer | None = None,
-    neutral_frames: int = 25,
+    neutral_frames: int = 250,
     options: Options = _DEFAULTS,
 ) -> Report:
     """Give a face what somebody performs in a film: ``z_target + alpha · (z_driver − mean(z_neutral))``.
@@ -126,7 +127,8 @@ def drive(
         target: who receives: a photograph (a path, a PIL image or an array (H, W, 3)), or a film as :func:`edit`
             takes it.
         output: a film, or a folder for pictures.
-        neutral: the performer without expression; by default the mean of the driver's first frames.
+        neutral: the performer without expression; by default the mean of the driver's first faces and what a turn of
+            the head adds to it, see :class:`~flowxfer.video.neutral.Neutral`.
         alpha: strength: 0 leaves the target as it was.
         transferer: the model; by default the bundled one.
         neutral_frames: how many frames with a face are those first ones.
@@ -140,9 +142,10 @@ def drive(
     job = Job(transferer or Transferer(), alpha, _pasting(options, paste_face))
     photo = _photo(target)
     with _opened(driver, options, in_range=photo is not None) as film:
-        mean = _neutral(job, driver, film, neutral, neutral_frames)
-        change = Drive(job.transferer, mean, alpha, Smoothing(options.smooth))
-        settings = {"use": "drive", "neutral": _digest(mean), "performer": named(options.performer)}
+        calm = _neutral(job, driver, film, neutral, neutral_frames)
+        change = Drive(job.transferer, calm, alpha, Smoothing(options.smooth))
+        digests = [_digest(part) for part in (calm.latents, calm.slope) if part is not None]
+        settings = {"use": "drive", "neutral": digests, "performer": named(options.performer)}
         if photo is not None:
             return _onto_photo(job, film, photo, Path(output), change, settings)
         with _opened(target, options, in_range=True) as receiver:
@@ -211,14 +214,14 @@ def _photo(target: Any) -> Pixels | None:
     return None
 
 
-def _neutral(job: Job, driver: Sources, film: Source, neutral: Faces | None, frames: int) -> Latents:
+def _neutral(job: Job, driver: Sources, film: Source, neutral: Faces | None, frames: int) -> Neutral:
     if neutral is not None:
-        return job.transferer.mean(neutral)
+        return Neutral(job.transferer.mean(neutral))
     if frames < 1:
         raise InputError(f"expected at least one first frame to take the driver's neutral face from, got {frames}")
     if isinstance(driver, Iterator):
         raise InputError("expected a driver that can be read twice, or the performer's neutral, got an iterator")
-    return opening_neutral(film, job.tracker(job.options.performer), job.transferer, frames)
+    return learned(film, job.tracker(job.options.performer), job.transferer, frames)
 
 
 def _latents(transferer: Transferer, faces: Faces) -> Latents:

@@ -142,7 +142,7 @@ class SegmentedSink:
     def _storing(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError) as error:  # FFmpeg's errors are one of these, or both
+        except (OSError, ValueError, OverflowError) as error:  # FFmpeg's errors are some of these
             if isinstance(error, VideoError):
                 raise
             full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)

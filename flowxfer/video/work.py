@@ -13,6 +13,8 @@ from filelock import FileLock, Timeout
 from flowxfer.errors import VideoError
 from flowxfer.files import replacing
 
+from .journal import read_entry, read_values
+
 __all__ = ["Work"]
 
 _JOB = "job.json"
@@ -33,12 +35,16 @@ class Work:
 
     Raises:
         VideoError: another run holds the folder; or an unfinished run is there, and neither is asked for, or its job
-            is another; or the folder cannot be written to.
+            is another, or it is damaged; or the folder cannot be written to.
     """
 
     def __init__(self, output: Path, job: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
         self.output, self.folder = output, output.with_name(f".{output.name}.partial")
         job = json.loads(json.dumps(job))  # tuples become lists, as in the file
+        # Frames that are edited with settings have a record each, and what an encoder made has packets.
+        self._fields = [field for field, given in (("records", "settings"), ("packets", "encoder")) if given in job]
+        if self.folder.is_symlink():
+            raise VideoError(f"expected a folder for unfinished work at {self.folder}, got a link; remove it")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.folder.with_name(f".{output.name}.lock"), timeout=0)
@@ -61,6 +67,7 @@ class Work:
         if segments:
             if resume:
                 self._check(job)
+                self._check_segments(segments)
                 return segments
             if not overwrite:
                 raise VideoError(
@@ -74,13 +81,24 @@ class Work:
         return 0
 
     def _check(self, job: dict[str, Any]) -> None:
-        there = json.loads((self.folder / _JOB).read_text())
-        other = sorted(name for name in {*job, *there} if job.get(name) != there.get(name))
+        there = read_values(self.folder / _JOB)
+        other = sorted(name for name in job if job[name] != there.get(name))
+        other += ["what this one does not have"] if there.keys() - job.keys() else []
         if other:
             raise VideoError(
                 f"the unfinished run in {self.folder} differs in {', '.join(other)}; go on with what it began with, "
                 "or overwrite it without resuming"
             )
+
+    def _check_segments(self, segments: int) -> None:
+        """Find out what is wrong with them before there is work to lose."""
+        if links := [path for path in self.folder.rglob("*") if path.is_symlink()]:
+            raise VideoError(
+                f"expected no links in the unfinished run, got {links[0]}, through which it would write elsewhere; "
+                "overwrite it without resuming"
+            )
+        for number in range(segments):
+            self.entry(number)
 
     def _count(self) -> int:
         if not (self.folder / _JOB).exists():
@@ -103,8 +121,7 @@ class Work:
 
     def entry(self, number: int) -> dict[str, Any]:
         """Read one journal entry."""
-        entry: dict[str, Any] = json.loads(self._entry(number).read_text())
-        return entry
+        return read_entry(self._entry(number), self._fields)
 
     def remove(self) -> None:
         """Take the folder away: the output is in its place, or there is nothing worth keeping."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from flowxfer.errors import InputError, MissingExtraError
 from flowxfer.faces import EYES, Aligned, DlibDetector, Similarity, align
+from flowxfer.video import open_source
 from tests.faces.photographs import DEMO, SIDE, demo_face, photograph, placed, true_eyes
 
 PEOPLE = [f"id{n}" for n in range(1, 6)]
@@ -117,6 +119,23 @@ def test_refine_finds_eyes_near_where_they_were(dlib_detector):
     (face,) = dlib_detector.detect(image)
     for nudge in [(6, 0), (-6, 4), (0, -6)]:
         assert np.abs(dlib_detector.refine(image, face.eyes + nudge) - face.eyes).max() < 1
+
+
+@pytest.mark.parametrize("landmarks", [5, 68])
+def test_a_turn_of_the_head_shows_in_the_nose(landmarks):
+    """The film's head turns by .24 sin(pi t / 2) radians; its mirror image turns the other way."""
+    pytest.importorskip("av")
+    detector, film = DlibDetector(landmarks=landmarks), DEMO.parent / "film" / "person.mp4"
+    seen, mirrored = [], []
+    with open_source(film) as source:
+        for frame in itertools.islice(source.frames(), 0, None, 10):
+            for turns, image in ((seen, frame.pixels), (mirrored, np.ascontiguousarray(frame.pixels[:, ::-1]))):
+                (face,) = detector.detect(image)
+                turns.append(detector.turn(image[..., 1], face.eyes))
+    yaw = 0.24 * np.sin(np.pi / 2 * np.arange(0, 4, 0.4))
+    assert np.corrcoef(seen, yaw)[0, 1] > 0.95
+    assert np.std(seen) > 0.012
+    assert np.abs(np.add(seen, mirrored)).max() < 0.016
 
 
 def test_68_landmarks_when_asked_by_name(dlib_detector):

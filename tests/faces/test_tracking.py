@@ -109,6 +109,14 @@ def test_a_detector_that_cannot_refine_searches_every_frame():
     assert detector.searches == list(range(6))
 
 
+def test_a_turn_is_what_the_detector_sees_and_none_where_it_sees_none(dlib_detector):
+    still = photograph(320, 240, (FACES["id1"], placed(160, 130, 190)))
+    tracker = Tracker(64)
+    aligned = tracker.follow(still, 0.0)
+    assert tracker.turn(still, aligned) == dlib_detector.turn(still[..., 1], aligned.face.eyes)
+    assert Tracker(64, detector=Refining(placed(160, 130, 190))).turn(still, aligned) == 0
+
+
 def test_a_face_that_goes_and_comes_back_is_noticed_at_the_next_search():
     detector = Refining(placed(120, 100, 120), present=lambda index: not 3 <= index < 10)
     tracker = Tracker(32, detector=detector, every=4)

@@ -303,7 +303,7 @@ def test_smoothing_is_a_geometric_mean_of_the_past(tiny_transferer):
         for z, level in zip(smoothed[index].levels, expected.levels, strict=True):
             np.testing.assert_allclose(z, level, atol=1e-6)
     again = Smoothing(0.75)
-    again.restore(json.loads(json.dumps(states[1])))
+    again.restore(json.loads(json.dumps(states[1])), tiny_transferer.manifest.latent_shapes)
     (rest, _) = again(Latents([z[2:] for z in latents.levels], latents.model_hash), [False, True])
     assert all(np.array_equal(z, level[2:]) for z, level in zip(rest.levels, smoothed.levels, strict=True))
     assert Smoothing(0.0)(latents, [True] * 4)[0] is latents

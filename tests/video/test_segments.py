@@ -229,6 +229,7 @@ def test_a_disk_that_is_full_within_a_segment_is_the_same_sentence(films, tmp_pa
     (tmp_path / ".out.mkv.partial" / "000001.packets").symlink_to("/dev/full")
     with pytest.raises(VideoError, match=r"the disk is full; what was done is kept in .*, free some space and resume"):
         write_all(source, sink)
+    (tmp_path / ".out.mkv.partial" / "000001.packets").unlink()
     assert open_sink(tmp_path / "out.mkv", source, codec="ffv1", segment_frames=4, resume=True).done == 4
 
 

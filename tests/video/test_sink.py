@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -14,6 +15,8 @@ from PIL import Image
 
 from flowxfer.errors import MissingExtraError, VideoError
 from flowxfer.video import open_sink, open_source
+from flowxfer.video.encoders import choose_encoder
+from flowxfer.video.look import Look
 from tests.video.films import make_film, packets, picture, stored_planes
 
 BOX = (21, 11, 40, 31)
@@ -278,6 +281,34 @@ def test_codecs(films, tmp_path, codec):
     assert len(after) == len(before)
     for old, new in zip(before, after, strict=True):
         assert np.abs(old.pixels.astype(int) - new.pixels).mean() < 8
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "name", "codec", "message"),
+    [
+        (
+            "yuv420p10le",
+            "a.webm",
+            None,
+            "in a .webm film of libvpx-vp9, the source's have 10 and 8 are kept; av1 keeps",
+        ),
+        ("yuv420p10le", "a.mp4", "vp9", "10 and 8 are kept; h264 or hevc or av1 or ffv1 keeps more"),
+        ("yuv422p12le", "a.mp4", "h264", "12 and 10 are kept; hevc or ffv1 keeps more"),
+        ("yuv420p12le", "a.webm", "av1", "12 and 10 are kept; ffv1 in .mkv keeps more"),
+        ("yuv420p10le", "a.mkv", "mpeg4", "10 and 8 are kept; h264 or hevc or av1 or ffv1 keeps more"),
+    ],
+)
+def test_bits_that_an_encoder_cannot_keep_are_lost_with_a_warning(caplog, pixel_format, name, codec, message):
+    look = Look(64, 96, rate=Fraction(25), time_base=Fraction(1, 25), pixel_format=pixel_format)
+    choose_encoder(Path(name), look, codec)
+    assert [message in text for text in caplog.messages] == [True]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1", "prores_ks"])
+def test_ten_bits_are_kept_wherever_the_encoder_takes_them(films, tmp_path, caplog, codec):
+    output = write(films["ten_bits"], tmp_path / "out.mkv", codec=codec)
+    assert facts(output)["format"] in ("yuv420p10le", "yuv422p10le")
+    assert caplog.messages == []
 
 
 def test_lower_is_better(films, tmp_path):
