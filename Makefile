@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test docs lint bench audit clean
+.PHONY: demo test docs lint bench audit fuzz clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowxfer demo --force
@@ -28,6 +28,12 @@ lint: $(VENV)/lint.stamp
 audit: | $(VENV)/bin/python
 	$(PIP) pip-audit
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
+# Inputs that coverage leads to; FUZZ_SECONDS for each parser. What fails lies in findings/.
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/test.stamp
+	$(PIP) atheris
+	$(BIN)/python -m tests.hardening.guided --seconds $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) .cache build dist demo site *.egg-info

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
 
 from flowxfer import Transferer, images
+from flowxfer.probes import probe
+from flowxfer.serve import create_app
 from flowxfer.video import open_source
 from tests import reference
 from tests.docs.pages import PAGES, ROOT, run
 from tests.glow.tensorflow_files import graph, write_checkpoint
+from tests.serve.server import serving
 
 
 @pytest.fixture
@@ -63,3 +67,23 @@ def test_own_model(checkout):
     assert run(page) == blocks(page) > 3
     made = {path.name for path in (checkout / "runs" / "faces16").iterdir()}
     assert "model.safetensors" in made
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="its requests are made with curl")
+def test_http_service(checkout, monkeypatch, tiny_transferer):
+    """With a service on another port; fuzzing it is left to whoever has hours."""
+    text, fuzzing, _ = (PAGES / "how-to" / "http-service.md").read_text("utf-8").partition("## Fuzzing")
+    assert fuzzing
+    for index, name in enumerate(("me", "you", "smile", "neutral", "neutral2")):
+        images.save(probe("photograph", tiny_transferer.size, index), f"{name}.png")
+    with serving(create_app(tiny_transferer)) as (host, port):
+        monkeypatch.setenv("A", f"http://{host}:{port}/v1")  # blocks on one page are typed into one shell
+        (checkout / "page.md").write_text(
+            text.replace("127.0.0.1:8000", f"{host}:{port}").replace("curl ", "curl -sf ")
+        )
+        assert run(checkout / "page.md") == blocks(checkout / "page.md") == 3
+    for name in ("smiling.png", "us.png", "nobody.jpg", "same.png"):
+        assert images.load(name).shape == (tiny_transferer.size, tiny_transferer.size, 3)
+    assert (images.load("same.png") == images.load("me.png")).all()
+    with zipfile.ZipFile("both.zip") as both:
+        assert both.namelist() == ["000.png", "001.png"]

@@ -26,7 +26,7 @@ from typing import Any
 
 from tests.hardening.law import Attempt, Kind
 
-MODULES = ("pictures", "models", "tables")
+MODULES = ("pictures", "models", "tables", "unfinished")
 SECONDS = 20  # of computing that one input may take
 MEMORY = 1 << 30  # bytes beyond what a process has when it begins
 FILES = 256 << 20  # bytes that one file may have

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import configparser
-import re
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 _ROOT = Path(__file__).parents[2]
 # Where metadata says nothing, or not what the licence file says; each file was read.
@@ -18,14 +20,19 @@ STATED = {
 ABSENT = "not installed here"
 
 
-def direct() -> list[str]:
-    """The packages that setup.cfg names, normalised, without flowxfer's own extras."""
+def _requirements() -> list[Requirement]:
+    """What setup.cfg asks for, without flowxfer's own extras."""
     config = configparser.ConfigParser()
     config.read(_ROOT / "setup.cfg")
     groups = [config["options"]["install_requires"], *config["options.extras_require"].values()]
     lines = (line.strip() for group in groups for line in group.splitlines())
-    named = {_name(line) for line in lines if line and not line.startswith("#")}
-    return sorted(named - {"flowxfer"})
+    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return [requirement for requirement in found if requirement.name != "flowxfer"]
+
+
+def direct() -> list[str]:
+    """The packages that setup.cfg names, normalised, without flowxfer's own extras."""
+    return sorted({_name(requirement) for requirement in _requirements()})
 
 
 def licence(package: str) -> str:
@@ -39,20 +46,22 @@ def licence(package: str) -> str:
 
 
 def closure() -> list[str]:
-    """The direct packages that are installed, and all that they need, normalised."""
-    found: set[str] = set()
-    waiting = direct()
+    """The direct packages that are installed, and all that they need here, normalised."""
+    found: set[tuple[str, str]] = set()
+    waiting = [(_name(requirement), extra) for requirement in _requirements() for extra in ("", *requirement.extras)]
     while waiting:
-        package = waiting.pop()
-        if package in found:
+        package, extra = one = waiting.pop()
+        if one in found:
             continue
         try:
-            needs = metadata.requires(package) or []
+            needs = map(Requirement, metadata.requires(package) or [])
         except metadata.PackageNotFoundError:
             continue
-        found.add(package)
-        waiting += [_name(need) for need in needs if "extra ==" not in need]
-    return sorted(found)
+        found.add(one)
+        for need in needs:
+            if need.marker is None or need.marker.evaluate({"extra": extra}):
+                waiting += [(_name(need), its_extra) for its_extra in ("", *need.extras)]
+    return sorted({package for package, _ in found})
 
 
 def rows() -> Iterator[str]:
@@ -67,8 +76,8 @@ def rows() -> Iterator[str]:
         yield f"| {package} | {stated or 'not stated'} | {how} |"
 
 
-def _name(requirement: str) -> str:
-    return re.split(r"[\s\[<>=!~;(]", requirement, maxsplit=1)[0].lower().replace("_", "-").replace(".", "-")
+def _name(requirement: Requirement) -> str:
+    return canonicalize_name(requirement.name)
 
 
 def main() -> None:
@@ -76,6 +85,7 @@ def main() -> None:
     print("# Licences\n")
     print("The packages that flowxfer and its extras install, and the licence that each states. Made by")
     print("`python -m tests.hardening.licences > docs/licences.md`; a test holds it against `setup.cfg`.\n")
+    print("The extra `gpu` brings NVIDIA's CUDA and cuDNN libraries, under NVIDIA's own licence, which is not free.\n")
     print("Known vulnerabilities of the versions in `constraints.txt` are looked up by `make audit`, which asks PyPI's")
     print("advisories and fails where it gets no answer. Where this was built they could not be reached.\n")
     print("| package | licence | |\n|---|---|---|")

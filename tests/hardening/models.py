@@ -29,7 +29,7 @@ from tests.hardening.mutation import mutated, mutated_json
 FACE = np.full((8, 8, 3), 90, np.uint8)
 
 
-def _bundle(folder: Path) -> Path:
+def bundle_in(folder: Path) -> Path:
     torch.manual_seed(0)
     model = random_glow(image_size=8, levels=2, depth=1, width=4).float()
     export_bundle(model, folder / "bundle", name="tiny", licence="none", origin="a test")
@@ -44,7 +44,7 @@ def _run(bundle: Path) -> None:
 
 def manifests(folder: Path) -> Callable:
     """Manifests whose values are hostile, with the hashes of the files, which anybody can compute."""
-    bundle = _bundle(folder)
+    bundle = bundle_in(folder)
     values = json.loads((bundle / MANIFEST).read_text())
     text = [(bundle / MANIFEST).read_bytes()]
 
@@ -58,7 +58,7 @@ def manifests(folder: Path) -> Callable:
 
 def graphs(folder: Path) -> Callable:
     """Graphs and weights that are damaged, in a manifest that has their hashes."""
-    bundle = _bundle(folder)
+    bundle = bundle_in(folder)
     values = json.loads((bundle / MANIFEST).read_text())
     whole = {name: (bundle / name).read_bytes() for name in (ENCODE, DECODE, COMBINE, WEIGHTS)}
 
@@ -76,7 +76,7 @@ def graphs(folder: Path) -> Callable:
 
 def latents(folder: Path) -> Callable:
     """Latents, which a model then decodes."""
-    transferer = Transferer(_bundle(folder), threads=1)
+    transferer = Transferer(bundle_in(folder), threads=1)
     transferer.encode(FACE).save(folder / "z.safetensors")
     transferer.encode(np.stack([FACE, FACE])).save(folder / "two.safetensors")
     seeds = [(folder / "z.safetensors").read_bytes(), (folder / "two.safetensors").read_bytes()]

@@ -28,23 +28,23 @@ _PIXELS = np.random.default_rng(7).integers(0, 256, (_SIDE, _SIDE, 4), np.uint8)
 _PIXELS[:, :, :3] = np.linspace(0, 255, _SIDE).astype(np.uint8)[:, None]
 
 
-def _saved(format_: str, mode: str = "RGB", **options: object) -> bytes:
+def saved(format_: str, mode: str = "RGB", **options: object) -> bytes:
     out = io.BytesIO()
     Image.fromarray(_PIXELS).convert(mode).save(out, format_, **options)
     return out.getvalue()
 
 
-def _animated(format_: str) -> bytes:
+def animated(format_: str) -> bytes:
     frames = [Image.fromarray(np.roll(_PIXELS[:, :, :3], step, 0)) for step in range(3)]
     out = io.BytesIO()
     frames[0].save(out, format_, save_all=True, append_images=frames[1:], duration=100)
     return out.getvalue()
 
 
-def _exif() -> bytes:
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = 6, "a camera"
-    return exif.tobytes()
+def exif() -> bytes:
+    tags = Image.Exif()
+    tags[0x0112], tags[0x010F] = 6, "a camera"
+    return tags.tobytes()
 
 
 def _load(path: Path) -> object:
@@ -69,39 +69,39 @@ def _pictures(name: str, *seeds: bytes, repair: Callable[[bytes], bytes] | None 
 
 def png(folder: Path) -> Callable:
     """PNG of each kind of colours, interlaced or not, with text, EXIF and marks."""
-    seeds = [_saved("PNG", mode) for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")]
-    seeds += [_saved("PNG", exif=_exif(), icc_profile=b"x" * 16 + b"RGB " + bytes(120)), _animated("PNG")]
+    seeds = [saved("PNG", mode) for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")]
+    seeds += [saved("PNG", exif=exif(), icc_profile=b"x" * 16 + b"RGB " + bytes(120)), animated("PNG")]
     return _pictures("a.png", *seeds, marked(seeds[0], MARK), repair=with_checksums)(folder)
 
 
 def jpeg(folder: Path) -> Callable:
     """JPEG: baseline, progressive, grey, CMYK, with EXIF and marks."""
-    seeds = [_saved("JPEG"), _saved("JPEG", "L"), _saved("JPEG", "CMYK"), _saved("JPEG", progressive=True)]
-    return _pictures("a.jpg", *seeds, _saved("JPEG", exif=_exif(), dpi=(72, 72)), marked(seeds[0], MARK))(folder)
+    seeds = [saved("JPEG"), saved("JPEG", "L"), saved("JPEG", "CMYK"), saved("JPEG", progressive=True)]
+    return _pictures("a.jpg", *seeds, saved("JPEG", exif=exif(), dpi=(72, 72)), marked(seeds[0], MARK))(folder)
 
 
 def webp(folder: Path) -> Callable:
     """WebP: lossless, lossy, with transparency, animated, with EXIF and marks."""
-    seeds = [_saved("WEBP", lossless=True), _saved("WEBP"), _saved("WEBP", "RGBA"), _animated("WEBP")]
-    return _pictures("a.webp", *seeds, _saved("WEBP", exif=_exif()), marked(seeds[0], MARK))(folder)
+    seeds = [saved("WEBP", lossless=True), saved("WEBP"), saved("WEBP", "RGBA"), animated("WEBP")]
+    return _pictures("a.webp", *seeds, saved("WEBP", exif=exif()), marked(seeds[0], MARK))(folder)
 
 
 def gif(folder: Path) -> Callable:
     """GIF, single and animated."""
-    seeds = _saved("GIF"), _saved("GIF", "P", transparency=0), _animated("GIF")
+    seeds = saved("GIF"), saved("GIF", "P", transparency=0), animated("GIF")
     return _pictures("a.gif", *seeds, marked(seeds[0], MARK))(folder)
 
 
 def other_pictures(folder: Path) -> Callable:
     """The other formats that are read."""
-    seeds = [_saved("BMP"), _saved("TIFF"), _saved("TIFF", "I;16", compression="tiff_lzw"), _saved("PPM")]
-    return _pictures("a.tif", *seeds, _saved("AVIF"), _saved("JPEG2000"))(folder)
+    seeds = [saved("BMP"), saved("TIFF"), saved("TIFF", "I;16", compression="tiff_lzw"), saved("PPM")]
+    return _pictures("a.tif", *seeds, saved("AVIF"), saved("JPEG2000"))(folder)
 
 
 def xmp(folder: Path) -> Callable:
     """Damaged packets in sound pictures."""
-    pictures = {"a.png": (png_marks, _saved("PNG")), "a.jpg": (jpeg_marks, _saved("JPEG"))}
-    pictures["a.webp"] = (webp_marks, _saved("WEBP"))
+    pictures = {"a.png": (png_marks, saved("PNG")), "a.jpg": (jpeg_marks, saved("JPEG"))}
+    pictures["a.webp"] = (webp_marks, saved("WEBP"))
     seeds = packet(MARK), packet(MARK, packet(Mark(model="é\u20ac", model_hash="")))
 
     def attempt(random: Random) -> None:

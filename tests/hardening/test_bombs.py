@@ -90,3 +90,19 @@ def test_a_zip_of_arrays_that_grows_is_refused(tmp_path):
             file.write(bytes(2**20))
     with pytest.raises(ValueError, match="names would unpack to more than 268,435,456 bytes"):
         read_npz(tmp_path / "a.npz", "names")
+
+
+def test_names_that_grow_from_one_to_the_next_are_refused():
+    """A byte more in each makes half a gigabyte of names of a table of a few hundred kilobytes."""
+    from flowxfer.glow.importers.sstable import entries
+    from tests.glow.tensorflow_files import sealed, table, varint, with_index
+
+    names = [b"n" * length for length in range(1, 257)]
+    assert [name for name, _ in entries(memoryview(table([(name, b"") for name in names])))] == [
+        name.decode() for name in names
+    ]
+    added = b"".join(varint(length) + b"\1\0n" for length in range(30_000))  # of each the whole name before it
+    content = sealed(added + struct.pack("<II", 0, 1))
+    grows = with_index(content, [(b"n", varint(0) + varint(len(content) - 5))])
+    with little_memory(), pytest.raises(ValueError, match="a name has more than 256 bytes"):
+        list(entries(memoryview(grows)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.hardening.licences import ABSENT, direct
+from tests.hardening.licences import ABSENT, closure, direct
 
 PAGE = Path(__file__).parents[2] / "docs" / "licences.md"
 ROW = re.compile(r"\| (?P<package>\S+) \| (?P<licence>[^|]+) \| (?P<how>[^|]+) \|")
@@ -24,6 +25,11 @@ def rows():
 
 def test_every_package_of_every_extra_is_listed():
     assert {row["package"] for row in rows() if row["how"].startswith("named")} == set(direct())
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the list was made on CPython 3.11, others need others")
+def test_all_that_these_need_is_listed():
+    assert set(closure()) - {row["package"] for row in rows()} == set()
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row["package"])

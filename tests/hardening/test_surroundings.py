@@ -87,11 +87,26 @@ def test_a_disk_that_is_full(faces, tiny_bundle):
         subprocess.run(["umount", disk], check=True)
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_nobody_may_write_to(faces, tiny_bundle):
+# Root may write everywhere, but not without capabilities.
+ORDINARY = """
+import ctypes
+if ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()):
+    raise SystemExit("the capabilities stay")
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "transfer -t target.png -e smile.png -n neutral.png -m {model} -o locked/out.png",
+        "sweep -t target.png -e smile.png -n neutral.png -m {model} --alphas 0.3 -o locked/new",
+    ],
+    ids=lambda line: line.split()[0],
+)
+def test_a_folder_that_nobody_may_write_to(line, faces, tiny_bundle):
     (faces / "locked").mkdir(mode=0o500)
-    line = f"transfer -t target.png -e smile.png -n neutral.png -m {tiny_bundle} -o locked/out.png"
-    assert "Permission denied" in refused(flowxfer(line, faces))
+    assert "Permission denied" in refused(flowxfer(line.format(model=tiny_bundle), faces, before=ORDINARY))
+    assert list((faces / "locked").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_one(faces, tiny_bundle):
@@ -137,6 +152,34 @@ def test_without_onnx_runtime_one_sentence_names_the_extras(faces, tiny_bundle):
     sentence = refused(flowxfer(line, faces, before=BLOCKED))
     assert "running a model needs onnxruntime, which is not installed; pip install 'flowxfer[cpu]'" in sentence
     assert not (faces / "out.png").exists()
+
+
+BROKEN = """
+import sys
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] == 'onnxruntime':
+            raise ImportError("libcudart.so.13: cannot open shared object file")
+sys.meta_path.insert(0, Broken())
+"""
+EMPTY = "import sys, types\nsys.modules['onnxruntime'] = types.ModuleType('onnxruntime')"  # as pip may leave it
+PART = BROKEN.replace('file")', 'file", name="onnxruntime.capi")')
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [(BROKEN, "libcudart.so.13: cannot open"), (PART, "libcudart.so.13"), (EMPTY, "it has no InferenceSession")],
+    ids=["a library is missing", "a part is missing", "empty"],
+)
+def test_a_broken_onnx_runtime_is_not_called_a_missing_one(faces, tiny_bundle, before, why):
+    line = f"transfer -t target.png -e smile.png -n neutral.png -m {tiny_bundle} -o out.png"
+    sentence = refused(flowxfer(line, faces, before=before))
+    assert "expected an ONNX Runtime that can be loaded, got a broken one" in sentence
+    assert why in sentence
+    assert "then install one of them again: 'flowxfer[cpu]' or 'flowxfer[gpu]'" in sentence
+    doctor = flowxfer("doctor", faces, before=before)
+    assert doctor.returncode == 1
+    assert "got a broken one" in " ".join(doctor.stdout.split())
 
 
 def test_doctor_sees_that_onnx_runtime_is_missing_or_there_twice(faces):

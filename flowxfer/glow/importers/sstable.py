@@ -18,6 +18,7 @@ __all__ = ["MAGIC", "crc32c", "entries"]
 MAGIC = bytes.fromhex("57fb808b247547db")
 _FOOTER = 48
 _TRAILER = 5  # a byte that names the compression, then the checksum
+_LONGEST_KEY = 256  # bytes; a key may repeat the one before it, so without a limit a small file could fill the memory
 _COMPRESSIONS = {1: "Snappy", 2: "Zstandard"}
 
 
@@ -92,6 +93,8 @@ def _block_entries(block: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         size, position = varint(block, position)
         if shared > len(key) or position + added + size > end:
             raise ValueError("an entry lies outside its block")
+        if shared + added > _LONGEST_KEY:
+            raise ValueError(f"a name has more than {_LONGEST_KEY} bytes")
         key = key[:shared] + bytes(block[position : position + added])
         position += added
         yield key, block[position : position + size]
