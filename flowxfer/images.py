@@ -145,7 +145,8 @@ def save(
         picture: a PIL image or a uint8 array, as :func:`load` takes it.
         path: its folder is made where it does not exist; a file that is there is replaced.
         mark: what the picture says of how it was made; by default nothing.
-        original: the file of which this is a new version, of the same size: its colour profile and EXIF are kept.
+        original: the file of which this is a new version, of the same size: its colour profile and EXIF are kept, and
+            below a mark its XMP.
 
     Raises:
         ImageError: the suffix is another.

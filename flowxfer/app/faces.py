@@ -14,7 +14,7 @@ from flowxfer.errors import ImageError, InputError, MissingExtraError
 from flowxfer.faces import EYES, Aligned, align
 from flowxfer.images import Pixels
 
-__all__ = ["Picture", "demo", "read"]
+__all__ = ["Picture", "demo", "demo_film", "read"]
 
 TARGETS = ("id1", "id2", "id3", "id4")
 EXPRESSIONS = ("smile", "surprise", "anger", "closed", "open", "pucker", "smirk", "wink", "sadness", "disgust")
@@ -50,9 +50,8 @@ def demo(size: int) -> dict[str, list[Picture]]:
     Raises:
         InputError: they are not in this installation.
     """
-    folder = Path(str(resources.files("flowxfer") / "data" / "faces"))
-    if not (folder / "truth").is_dir():
-        raise InputError(f"expected the demo people at {folder}, but they are not there; install flowxfer again")
+    folder = _data() / "faces"
+    _there(folder / "truth", "the demo people")
 
     def face(name: str, path: str) -> Picture:
         return Picture(name, images.load(folder / path, size))
@@ -62,6 +61,15 @@ def demo(size: int) -> dict[str, list[Picture]]:
         "expression": [face(name, f"expressions/{name}.png") for name in EXPRESSIONS],
         "neutral": [face("neutral", f"truth/{PERFORMER}/neutral.png")],
     }
+
+
+def demo_film() -> Path:
+    """The film that comes with flowxfer: a person who moves and smiles.
+
+    Raises:
+        InputError: it is not in this installation.
+    """
+    return _there(_data() / "film" / "person.mp4", "the demo film")
 
 
 def read(path: Path, size: int) -> Picture:
@@ -77,10 +85,7 @@ def read(path: Path, size: int) -> Picture:
         ImageError: it cannot be read, or there is no face in it.
         MissingExtraError: it has to be aligned, and dlib is not installed.
     """
-    try:
-        photo = images.load(path)
-    except ImageError as error:
-        raise ImageError(str(error).replace(str(path), path.name)) from error
+    photo = images.load(path)
     height, width = photo.shape[:2]
     if (height, width) == (size, size):
         return Picture(path.name, photo)
@@ -98,6 +103,16 @@ def read(path: Path, size: int) -> Picture:
             f"expected a face in {path.name}, found none; it may be too small, turned away, or not upright"
         )
     return Picture(path.name, found[0].crop, photo, found[0])
+
+
+def _data() -> Path:
+    return Path(str(resources.files("flowxfer") / "data"))
+
+
+def _there(path: Path, what: str) -> Path:
+    if not path.exists():
+        raise InputError(f"expected {what} at {path}, but nothing is there; install flowxfer again")
+    return path
 
 
 def _in_place(aligned: Aligned, width: int) -> bool:

@@ -1,94 +1,119 @@
-"""The tab where somebody in a film gets an expression."""
+"""The tab where somebody in a film gets an expression, and where a film performs."""
 
 from __future__ import annotations
 
-import threading
-import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import gradio as gr
 
 from flowxfer.errors import InputError
 
+from . import fields
+from .making import Making
 from .picker import Picker
 from .sentences import said
-from .studio import Studio
+from .studio import Choice, Studio
 
 __all__ = ["lay_out"]
 
-
-_TELL_EVERY_S = 0.25
-
-
-class _CancelledError(Exception):
-    """The user does not want the film any more."""
+Action: TypeAlias = "tuple[gr.Button, Callable[..., list[Any]], list[Any]]"
+"""The button that begins to make a film, what it does, and with which inputs."""
 
 
 def lay_out(studio: Studio) -> Any:
     """Put the tab where the page is being built; return what is to be done when a session ends."""
-    cancelled: dict[str, threading.Event] = {}
+    making = Making()
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
-            source = gr.Video(label="Film: whose largest face receives", sources=["upload"], height=240, elem_id="film")
-            expression = Picker.laid_out(studio, "expression", "Expression", "what the performer shows")
-            neutral = Picker.laid_out(studio, "neutral", "Neutral", "the performer without it", several=True)
-        with gr.Column(scale=6, min_width=320, elem_classes="results"):
+            with gr.Tab("One expression"):
+                edit = _edit(studio, making)
+            with gr.Tab("A performance"):
+                drive = _drive(studio, making)
+        with gr.Column(scale=6, min_width=320, elem_classes="film-made"):
             result = gr.Video(label="Result", interactive=False, buttons=[], elem_id="film-result")
             status = gr.Markdown(elem_id="film-status")
-            alpha = gr.Slider(-0.5, 1.5, 0.8, step=0.01, label="alpha", info="Strength: 0 leaves the film as it is.")
             with gr.Row():
-                make = gr.Button("Make the film", variant="primary", elem_id="make-film")
-                cancel = gr.Button("Cancel", variant="stop", elem_id="cancel-film")
-            file = gr.DownloadButton("Download the film", size="sm")
+                file = gr.DownloadButton("Download the film", size="sm", elem_id="download-film")
+                cancel = gr.Button("Cancel", size="sm", elem_id="cancel-film")
+    for button, action, inputs in (edit, drive):
+        button.click(
+            said(action),
+            inputs,
+            [result, file, status],
+            show_progress_on=result,
+            concurrency_id="films",  # one at a time, of both kinds
+            concurrency_limit=1,
+            api_visibility="private",
+        )
+    cancel.click(making.end, queue=False, api_visibility="private")
+    return making.end
 
-    def process(
+
+def _edit(studio: Studio, making: Making) -> Action:
+    """One expression for a whole film."""
+    source = _film(studio, "Film: whose largest face receives", "film")
+    expression = Picker.laid_out(studio, "expression", "Expression", "what the performer shows")
+    neutral = Picker.laid_out(studio, "neutral", "Neutral", "the performer without it", several=True)
+    alpha = fields.slider(-0.5, 1.5, 0.8, label="alpha", info="Strength: 0 leaves the film as it is.")
+    make = gr.Button("Make the film", variant="primary", elem_id="make-film")
+
+    def edit(
         path: str | None,
         e_index: int,
-        e_uploaded: list[Any],
+        e_uploaded: list[Choice],
         n_index: int,
-        n_uploaded: list[Any],
+        n_uploaded: list[Choice],
         strength: float,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  as Gradio wants it
     ) -> list[Any]:
-        if path is None:
-            raise InputError("expected a film, got none; upload one first")
-        stop, told = threading.Event(), 0.0
-        cancelled[str(request.session_hash)] = stop
+        film = _given(path, "film")
+        chosen = expression.choice(e_index, e_uploaded), neutral.choice(n_index, n_uploaded)
+        return making.run(lambda tell: studio.film(film, *chosen, strength, tell), request, progress)
 
-        def tell(state: Any) -> None:
-            nonlocal told
-            if stop.is_set():
-                raise _CancelledError
-            if time.monotonic() - told < _TELL_EVERY_S:
-                return  # a page that is told of each frame can no longer be clicked
-            told = time.monotonic()
-            progress((state.done, state.total), unit="frames", desc=f"{state.fps:.0f} frames a second")
+    return make, edit, [source, *expression.inputs, *neutral.inputs, alpha]
 
-        try:
-            chosen = expression.choice(e_index, e_uploaded), neutral.choice(n_index, n_uploaded)
-            report = studio.film(path, *chosen, strength, tell)
-        except _CancelledError:
-            return [None, None, "Cancelled."]
-        finally:
-            cancelled.pop(str(request.session_hash), None)
-        sentence = f"{report.frames} frames; in {report.found} of them there was a face."
-        return [str(report.output), str(report.output), sentence]
 
-    def end(request: gr.Request) -> None:
-        if event := cancelled.get(str(request.session_hash)):
-            event.set()
-
-    inputs = [source, *expression.inputs, *neutral.inputs, alpha]
-    for picker in (expression, neutral):
-        picker.on_change(lambda: None, [], [])
-    make.click(
-        said(process),
-        inputs,
-        [result, file, status],
-        show_progress_on=result,
-        concurrency_limit=1,
-        api_visibility="private",
+def _drive(studio: Studio, making: Making) -> Action:
+    """Everything that somebody shows in a film, onto a picture or another film."""
+    driver = _film(studio, "Film: whose largest face performs", "driver")
+    gr.Markdown("What they look like without expression is learnt from this film.")
+    whom = gr.Radio([("A picture", "picture"), ("Another film", "film")], value="picture", label="Who receives")
+    with gr.Column() as pictures:
+        target = Picker.laid_out(studio, "target", "Target", "who receives")
+    receiver = gr.Video(
+        label="Film: whose largest face receives", sources=["upload"], height=240, visible=False, elem_id="receiver"
     )
-    cancel.click(end, queue=False, api_visibility="private")
-    return end
+    alpha = fields.slider(0, 1.5, 1, label="alpha", info="Strength: 1 transfers the performance in full.")
+    make = gr.Button("Make the film", variant="primary", elem_id="drive-film")
+
+    def show(whom: str) -> list[Any]:
+        return [gr.Column(visible=whom == "picture"), gr.Video(visible=whom == "film")]
+
+    def drive(
+        path: str | None,
+        whom: str,
+        index: int,
+        uploaded: list[Choice],
+        other: str | None,
+        strength: float,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  as Gradio wants it
+    ) -> list[Any]:
+        film = _given(path, "film of the performer")
+        receives = _given(other, "film to receive") if whom == "film" else target.choice(index, uploaded)
+        return making.run(lambda tell: studio.drive(film, receives, strength, tell), request, progress)
+
+    whom.change(show, whom, [pictures, receiver], show_progress="hidden", api_visibility="private")
+    return make, drive, [driver, whom, *target.inputs, receiver, alpha]
+
+
+def _film(studio: Studio, label: str, elem_id: str) -> gr.Video:
+    return gr.Video(studio.demo_film, label=label, sources=["upload"], height=240, elem_id=elem_id)
+
+
+def _given(path: str | None, what: str) -> str:
+    if path is None:
+        raise InputError(f"expected a {what}, got none; upload one first")
+    return path

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from . import fields
 from .picker import Picker
 from .sentences import said
 from .studio import Studio
@@ -23,9 +24,8 @@ def lay_out_mix(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
             picture = gr.Image(
                 label="Between them", type="filepath", interactive=False, buttons=[], format="png", elem_id="mixed"
             )
-            alpha = gr.Slider(
-                0, 1, 0.5, step=0.01, label="alpha", info="0 is the first face, 1 the second.", elem_id="mix-alpha"
-            )
+            info = "0 is the first face, 1 the second."
+            alpha = fields.slider(0, 1, 0.5, label="alpha", info=info, elem_id="mix-alpha")
             with gr.Row():
                 face = gr.DownloadButton("Download the picture", size="sm")
                 latents = gr.DownloadButton("Download its latents", size="sm")
@@ -46,11 +46,11 @@ def lay_out_sample(studio: Studio) -> None:
     """Put the tab where the page is being built."""
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
-            count = gr.Slider(1, 36, 9, step=1, label="Faces")
-            temperature = gr.Slider(
-                0, 1.5, 0.7, step=0.05, label="Temperature", info="Factor on the noise; lower is safer and plainer."
-            )
-            seed = gr.Number(1, label="Seed", info="Another number gives other faces.", precision=0, minimum=0)
+            count = fields.slider(1, 36, 9, step=1, label="Faces")
+            info = "Factor on the noise; lower is safer and plainer."
+            temperature = fields.slider(0, 1.5, 0.7, step=0.05, label="Temperature", info=info)
+            info = "Another number gives other faces."
+            seed = fields.number(0, 2**32 - 1, 1, label="Seed", info=info, whole=True)
             draw = gr.Button("Draw faces", variant="primary")
         with gr.Column(scale=6, min_width=320, elem_classes="results"):
             sheet = gr.Image(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -25,6 +25,7 @@ class Picker:
         button: uploads others.
         uploaded: what this session has uploaded, a list of choices.
         index: which is chosen.
+        changes: what happens when that is another.
     """
 
     studio: Studio
@@ -33,6 +34,7 @@ class Picker:
     button: gr.UploadButton
     uploaded: gr.State
     index: gr.State
+    changes: list[Any] = field(default_factory=list)
 
     @classmethod
     def laid_out(
@@ -73,7 +75,9 @@ class Picker:
                 interactive=False,
                 elem_classes=["faces", f"{role}-faces"],
             )
-        return cls(studio, role, gallery, button, gr.State([]), gr.State(chosen))
+        picker = cls(studio, role, gallery, button, gr.State([]), gr.State(chosen))
+        picker._listen()
+        return picker
 
     @property
     def inputs(self) -> list[gr.State]:
@@ -85,7 +89,11 @@ class Picker:
         return [*self.studio.demo[self.role], *uploaded][index]
 
     def on_change(self, action: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        """Do something when another face is chosen or uploaded."""
+        """Do something when another face has been chosen or uploaded."""
+        for event in self.changes:
+            event.success(action, inputs, outputs, show_progress="hidden", api_visibility="private")
+
+    def _listen(self) -> None:
         selected = self.gallery.select(_selected, None, self.index, show_progress="hidden", api_visibility="private")
         added = self.button.upload(
             said(self._added),
@@ -93,8 +101,7 @@ class Picker:
             [self.uploaded, self.index, self.gallery],
             api_visibility="private",
         )
-        for event in (selected, added):
-            event.success(action, inputs, outputs, show_progress="hidden", api_visibility="private")
+        self.changes.extend([selected, added])
 
     def _added(self, files: Any, uploaded: list[Choice]) -> tuple[list[Choice], int, gr.Gallery]:
         paths = files if isinstance(files, list) else [files]

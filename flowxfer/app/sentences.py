@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from flowxfer.errors import FlowxferError
+
+from .folder import FOLDER
 
 __all__ = ["said"]
 
@@ -28,12 +31,17 @@ def said(action: Callable[..., Any]) -> Callable[..., Any]:
         except gr.Error:
             raise
         except FlowxferError as error:
-            sentence = str(error)
+            sentence = _named(str(error))
         except OSError as error:
-            sentence = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+            sentence = _named(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
         except Exception:
             log.exception("an action of the page failed")
             sentence = _UNEXPECTED
         raise gr.Error(sentence, title="Not done", print_exception=False)
 
     return careful
+
+
+def _named(sentence: str) -> str:
+    """A sentence in which files of the app's own folder have their names only."""
+    return re.sub(rf"{re.escape(str(FOLDER))}(/[\w-]+)*/", "", sentence)

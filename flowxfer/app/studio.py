@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -28,7 +28,7 @@ from . import faces
 from .faces import Picture
 
 if TYPE_CHECKING:
-    from flowxfer.video import Progress, Report
+    from flowxfer.video import Options, Progress, Report
 
 __all__ = ["SHOWN_PX", "Choice", "Result", "Studio"]
 
@@ -80,6 +80,7 @@ class Studio:
         self._folder, self._marks = folder, marks or Marks()
         self._written: deque[Path] = deque()
         self._lock = threading.Lock()
+        self.demo_film = faces.demo_film()
         self.demo = {
             role: [self.choice([picture]) for picture in pictures] for role, pictures in faces.demo(flow.size).items()
         }
@@ -152,11 +153,36 @@ class Studio:
         """
         from flowxfer import video
 
-        output = self._new_folder() / "film.mp4"
-        options = video.Options(mark=self._edited(), progress=progress)
+        output, options = self._new_film(progress)
         return video.edit(
             source, output, expression.latents, neutral.latents, alpha=alpha, transferer=self.flow, options=options
         )
+
+    def drive(self, driver: str, target: Choice | str, alpha: float, progress: Callable[[Progress], None]) -> Report:
+        """Give somebody in a picture or in a film all that somebody shows in another film.
+
+        Args:
+            driver: the performer's film.
+            target: who receives: a face, which becomes a film, or a film.
+            alpha: the strength.
+            progress: is told after each frame.
+
+        Raises:
+            InputError: there is no face in the driver, or none in the picture.
+            VideoError: a film cannot be read.
+            MissingExtraError: PyAV or dlib is not installed.
+        """
+        from flowxfer import video
+
+        receives: Any = target
+        if isinstance(target, Choice):
+            picture = target.picture
+            receives = enlarged(picture.face) if picture.photo is None else picture.photo
+        else:
+            with video.open_source(target):
+                pass  # what is no film is said now, and not after the driver has been studied
+        output, options = self._new_film(progress)
+        return video.drive(driver, receives, output, alpha=alpha, transferer=self.flow, options=options)
 
     def sample(self, count: int, temperature: float, seed: int) -> Path:
         """Draw faces of nobody, on one sheet."""
@@ -184,6 +210,11 @@ class Studio:
         path = self._new_folder() / "photograph.png"
         images.save(paste_change(picture.photo, picture.aligned, face), path, self._edited(alpha))
         return path
+
+    def _new_film(self, progress: Callable[[Progress], None]) -> tuple[Path, Options]:
+        from flowxfer import video
+
+        return self._new_folder() / "film.mp4", video.Options(mark=self._edited(), progress=progress)
 
     def _edited(self, *alphas: Alpha) -> Mark | None:
         return self._marks.edited(self.flow.manifest, *alphas)

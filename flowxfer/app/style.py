@@ -16,13 +16,14 @@ footer { display: none !important; }
 .faces .grid-wrap { min-height: 0 !important; max-height: none !important; padding: 0 !important; overflow: visible; }
 .faces .grid-container {
     grid-template-columns: repeat(auto-fill, minmax(72px, 1fr)) !important;
-    grid-template-rows: none !important; gap: 8px !important; padding: 3px !important;
+    grid-template-rows: none !important; grid-auto-rows: auto !important; gap: 8px !important; padding: 3px !important;
 }
 .faces .thumbnail-item { aspect-ratio: 1 !important; height: auto !important; }
 .faces .thumbnail-item.selected { outline: 3px solid var(--color-accent) !important; outline-offset: -1px; }
 .faces .caption-label { font-size: 11px !important; padding: 1px 5px !important; }
 
-@media (min-width: 768px) { .results { position: sticky; top: 8px; align-self: flex-start; } }
+#film-result video { max-height: 420px; }
+@media (min-width: 768px) { .results, .film-made { position: sticky; top: 8px; align-self: flex-start; } }
 @media (max-width: 767px) { .results { order: -1; } }
 """
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from . import fields
 from .picker import Picker
 from .sentences import said
 from .studio import Choice, Studio
@@ -50,55 +51,25 @@ def lay_out(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
 
 def _result(studio: Studio, cast: _Cast) -> tuple[Any, list[Any], list[Any]]:
     """The picture and what changes it."""
-    picture = gr.Image(
-        label="Result",
-        type="filepath",
-        interactive=False,
-        buttons=[],
-        format="png",
-        alt_text="The target with the expression",
-        elem_id="result",
-    )
-    alpha = gr.Slider(
-        -0.5,
-        1.5,
-        0.8,
-        step=0.01,
-        label="alpha",
-        info="Strength: 0 gives the target back, 1 transfers in full.",
-        elem_id="alpha",
-    )
-    with gr.Accordion("A factor on alpha for each level", open=False):
-        factors = [gr.Slider(0, 2, 1, step=0.05, label=_level(level, studio.levels)) for level in range(studio.levels)]
+    picture = _image("Result", "result", alt_text="The target with the expression", buttons=[])
+    sliders = _strengths(studio.levels)
     with gr.Row():
         face = gr.DownloadButton("Download the picture", size="sm", elem_id="download-picture")
         latents = gr.DownloadButton("Download its latents", size="sm", elem_id="download-latents")
-    whole = gr.Button("Put it back into the photograph", visible=False, elem_id="put-back")
-    photograph = gr.Image(
-        label="Photograph",
-        type="filepath",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        visible=False,
-        format="png",
-        elem_id="photograph",
-    )
-    inputs, outputs = [*cast.inputs, alpha, *factors], [picture, face, latents, whole, photograph]
+    inputs = [*cast.inputs, *sliders]
+    outputs = [picture, face, latents, *_photograph(studio, cast, inputs)]
 
     def transfer(*values: Any) -> list[Any]:
         target, expression, neutral = cast.choices(values)
-        result = studio.transfer(target, expression, neutral, _strength(values[6:]))
+        result = studio.transfer(target, expression, neutral, _alpha(values[6:]))
         files = [str(result.shown), str(result.face), str(result.latents)]
         return [*files, gr.Button(visible=target.picture.photo is not None), gr.Image(visible=False)]
-
-    def put_back(*values: Any) -> gr.Image:
-        return gr.Image(str(studio.photograph(*cast.choices(values), _strength(values[6:]))), visible=True)
 
     action = said(transfer)
     for picker in (cast.target, cast.expression, cast.neutral):
         picker.on_change(action, inputs, outputs)
     gr.on(
-        [slider.change for slider in (alpha, *factors)],
+        [slider.change for slider in sliders],
         action,
         inputs,
         outputs,
@@ -106,27 +77,40 @@ def _result(studio: Studio, cast: _Cast) -> tuple[Any, list[Any], list[Any]]:
         trigger_mode="always_last",
         api_visibility="private",
     )
-    whole.click(said(put_back), inputs, photograph, api_visibility="private")
     return action, inputs, outputs
+
+
+def _strengths(levels: int) -> list[gr.Slider]:
+    """alpha, and a factor on it for each level; :func:`_alpha` takes their values."""
+    info = "Strength: 0 gives the target back, 1 transfers in full."
+    alpha = fields.slider(-0.5, 1.5, 0.8, label="alpha", info=info, elem_id="alpha")
+    with gr.Accordion("A factor on alpha for each level", open=False):
+        factors = [fields.slider(0, 2, 1, step=0.05, label=_level(level, levels)) for level in range(levels)]
+    return [alpha, *factors]
+
+
+def _photograph(studio: Studio, cast: _Cast, inputs: list[Any]) -> list[Any]:
+    """The way back into the photograph: a button, and the picture that comes of it; neither is there without one."""
+    whole = gr.Button("Put it back into the photograph", visible=False, elem_id="put-back")
+    photograph = _image("Photograph", "photograph", visible=False, buttons=["download", "fullscreen"])
+
+    def put_back(*values: Any) -> gr.Image:
+        return gr.Image(str(studio.photograph(*cast.choices(values), _alpha(values[6:]))), visible=True)
+
+    whole.click(said(put_back), inputs, photograph, api_visibility="private")
+    return [whole, photograph]
 
 
 def _sweep(studio: Studio, cast: _Cast) -> None:
     """The strip."""
     with gr.Accordion("Sweep: many strengths side by side", open=False):
         with gr.Row():
-            first = gr.Number(0, label="First alpha", minimum=-2, maximum=2, step=0.1, min_width=90)
-            last = gr.Number(1, label="Last alpha", minimum=-2, maximum=2, step=0.1, min_width=90)
-            count = gr.Number(6, label="Pictures", minimum=2, maximum=32, precision=0, min_width=90)
+            first = fields.number(-2, 2, 0, label="First alpha", step=0.1)
+            last = fields.number(-2, 2, 1, label="Last alpha", step=0.1)
+            count = fields.number(2, 32, 6, label="Pictures", whole=True)
         make = gr.Button("Make the strip", variant="primary", elem_id="make-strip")
-        strip = gr.Image(
-            label="Strip",
-            type="filepath",
-            interactive=False,
-            buttons=["fullscreen"],
-            format="png",
-            alt_text="The target in all strengths, side by side",
-            elem_id="strip",
-        )
+        shows = "The target in all strengths, side by side"
+        strip = _image("Strip", "strip", alt_text=shows, buttons=["fullscreen"])
         with gr.Row():
             still = gr.DownloadButton("Download the strip", size="sm", elem_id="download-strip")
             moving = gr.DownloadButton("Download it as GIF", size="sm")
@@ -138,7 +122,23 @@ def _sweep(studio: Studio, cast: _Cast) -> None:
     make.click(said(sweep), [*cast.inputs, first, last, count], [strip, still, moving], api_visibility="private")
 
 
-def _strength(values: Sequence[float]) -> list[float]:
+def _image(
+    label: str, elem_id: str, *, buttons: list[Any], alt_text: str | None = None, visible: bool = True
+) -> gr.Image:
+    """Where a picture is shown."""
+    return gr.Image(
+        label=label,
+        type="filepath",
+        interactive=False,
+        buttons=buttons,
+        visible=visible,
+        format="png",
+        alt_text=alt_text,
+        elem_id=elem_id,
+    )
+
+
+def _alpha(values: Sequence[float]) -> list[float]:
     alpha, *factors = values
     return [alpha * factor for factor in factors]
 

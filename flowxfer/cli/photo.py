@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowxfer.cli.finding import WAYS, Finder, Way, choice, find_by
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import marks
 from flowxfer.cli.options import (
+    BUNDLED,
     Alpha,
     Certificate,
+    Compute,
     Expression,
     Force,
     Key,
-    ModelName,
     Neutral,
     NoMark,
     Output,
-    Providers,
 )
 from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
@@ -75,6 +76,7 @@ def align(
         raise InputError(f"expected a face in at least one of {len(paths)} pictures, found none; --rotations may help")
 
 
+@grouped
 def photo(
     photo: Annotated[Path, typer.Argument(help="A whole photograph.")],
     expression: Expression,
@@ -85,8 +87,7 @@ def photo(
     detector: Finder = "dlib",
     rotations: Rotations = False,
     paste: Way = "change",
-    model: ModelName = "synthetic-64",
-    provider: Providers = None,
+    compute: Compute = BUNDLED,
     no_mark: NoMark = False,
     certificate: Certificate = None,
     key: Key = None,
@@ -95,7 +96,7 @@ def photo(
     """Give somebody in a photograph the expression of another person.
 
     The performer's pictures are aligned faces; `flowxfer align` makes them. Outside of the face no pixel changes, which
-    a PNG keeps and a JPEG does not. The photograph's colour profile and EXIF are kept.
+    a PNG keeps and a JPEG does not. The photograph's colour profile and EXIF are kept, and below the mark its XMP.
     """
     from flowxfer import faces, images
 
@@ -103,7 +104,7 @@ def photo(
     values, which, find = alphas(alpha), choice(face), find_by(detector)
     strength, marking = values[0] if len(values) == 1 else values, marks(no_mark, certificate, key)
     picture = images.load(photo)
-    flow = transferer(model, provider)
+    flow = transferer(compute)
     result = faces.transfer_photo(
         flow,
         picture,

@@ -26,6 +26,8 @@ __all__ = ["Provenance", "check_suffix", "inherited", "mark", "marked", "marking
 
 log = logging.getLogger(__name__)
 
+_MOST_KEPT = 60_000  # bytes of a photograph's XMP: with the mark they fit into a segment of JPEG
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -120,7 +122,7 @@ def marking(path: Path, mark: Mark | None, *, parent: Path | None = None) -> Ite
     Args:
         path: the picture's or film's name.
         mark: what to say; None leaves it unmarked.
-        parent: the picture that was changed, for the C2PA manifest.
+        parent: the picture that was changed: the XMP that it has is kept below the mark, and a C2PA manifest names it.
     """
     with replacing(path) as temporary:
         yield temporary
@@ -131,14 +133,20 @@ def marking(path: Path, mark: Mark | None, *, parent: Path | None = None) -> Ite
 def marked(data: bytes, mark: Mark, *, parent: Path | None = None) -> bytes:
     """Mark a picture in memory: PNG, JPEG, WebP or GIF.
 
+    Args:
+        data: the picture.
+        mark: what to say.
+        parent: as in :func:`marking`.
+
     Raises:
         ProvenanceError: it is damaged or something else, or cannot be signed.
     """
     format_, found = _find(data, None)
     if format_.embed is None:
         raise ProvenanceError(f"expected a PNG, JPEG, WebP or GIF picture to mark, got {format_.name}")
+    existing = found.xmp if parent is None else _passed_on(parent)
     try:
-        data = format_.embed(data, _packet(mark, found))
+        data = format_.embed(data, _packet(mark, existing))
     except ValueError as error:
         raise ProvenanceError(f"expected a picture to mark, but {error}") from error
     if mark.signer is None:
@@ -161,7 +169,7 @@ def stamp(path: Path, mark: Mark, *, parent: Path | None = None) -> None:
             raise ProvenanceError("Matroska is marked by the muxer, with flowxfer.provenance.tags(), and never signed")
     elif format_ in (MP4, MOV):
         try:
-            mp4.embed(path, _packet(mark, found))
+            mp4.embed(path, _packet(mark, found.xmp))
         except ValueError as error:
             raise ProvenanceError(f"expected a film to mark, but {error}") from error
         if mark.signer is not None:
@@ -189,12 +197,27 @@ def _find(data: Buffer, path: Path | None) -> tuple[Format, Found]:
         raise ProvenanceError(f"{path or 'the picture'} is damaged: {error}; fetch or make it again") from error
 
 
-def _packet(mark: Mark, found: Found) -> bytes:
+def _packet(mark: Mark, existing: bytes | None) -> bytes:
     try:
-        return xmp.packet(mark, found.xmp)
+        return xmp.packet(mark, existing)
     except ValueError as error:
         log.warning("XMP that cannot be read is replaced: %s", error)
         return xmp.packet(mark)
+
+
+def _passed_on(parent: Path) -> bytes | None:
+    """What a picture's new version keeps of its XMP; nothing of one that is damaged, or more than any format holds."""
+    try:
+        with _mapped(parent) as data:
+            existing = _find(data, parent)[1].xmp
+        kept = xmp.passed_on(existing) if existing else None
+    except (ProvenanceError, ValueError) as error:
+        log.warning("the XMP of %s is left behind: %s", parent, error)
+        return None
+    if kept is not None and len(kept) > _MOST_KEPT:
+        log.warning("the XMP of %s is left behind: its %s bytes are more than JPEG holds", parent, f"{len(kept):,}")
+        return None
+    return kept
 
 
 def _sign(source: BinaryIO, target: BinaryIO, format_: Format, mark: Mark, parent: Path | None) -> None:

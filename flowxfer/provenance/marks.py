@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flowxfer.latents import Alpha
 
 if TYPE_CHECKING:
-    from flowxfer.bundle import Manifest
     from flowxfer.provenance.signing import Signer
 
 __all__ = ["EDITED", "GENERATED", "SYNTHETIC", "Mark", "Marks", "describe", "tool"]
@@ -42,6 +41,18 @@ class Mark:
     signer: Signer | None = None
 
 
+class Model(Protocol):
+    """What a mark says of a model; a bundle's manifest is one."""
+
+    @property
+    def name(self) -> str | None:
+        """What people call it."""
+
+    @property
+    def model_hash(self) -> str:
+        """Its identity."""
+
+
 @dataclass(frozen=True)
 class Marks:
     """Makes the marks of one command's or service's results, or None for each where they are not wanted.
@@ -54,15 +65,15 @@ class Marks:
     wanted: bool = True
     signer: Signer | None = None
 
-    def edited(self, model: Manifest, *alphas: Alpha) -> Mark | None:
+    def edited(self, model: Model, *alphas: Alpha) -> Mark | None:
         """The mark of pictures that were given and changed, in these strengths."""
         return self._mark(EDITED, model, alphas)
 
-    def generated(self, model: Manifest) -> Mark | None:
+    def generated(self, model: Model) -> Mark | None:
         """The mark of pictures that the model drew."""
         return self._mark(GENERATED, model)
 
-    def _mark(self, source_type: str, model: Manifest, alphas: tuple[Alpha, ...] = ()) -> Mark | None:
+    def _mark(self, source_type: str, model: Model, alphas: tuple[Alpha, ...] = ()) -> Mark | None:
         return Mark(source_type, model.name, model.model_hash, alphas, self.signer) if self.wanted else None
 
 

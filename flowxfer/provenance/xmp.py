@@ -7,14 +7,14 @@ declare entities that grow or reach for files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape, quoteattr
 
 from flowxfer.provenance.marks import Mark, alpha_text, tool
 
-__all__ = ["ALPHA", "CREATOR_TOOL", "LIMIT", "MODEL", "MODEL_HASH", "SOURCE_TYPE", "packet", "properties"]
+__all__ = ["ALPHA", "CREATOR_TOOL", "LIMIT", "MODEL", "MODEL_HASH", "SOURCE_TYPE", "packet", "passed_on", "properties"]
 
 LIMIT = 1 << 20
 """Bytes that a packet may have."""
@@ -31,6 +31,19 @@ CREATOR_TOOL = f"{{{_XMP}}}CreatorTool"
 MODEL = f"{{{_FLOWXFER}}}Model"
 MODEL_HASH = f"{{{_FLOWXFER}}}ModelHash"
 ALPHA = f"{{{_FLOWXFER}}}Alpha"
+
+# What is true of one file and not of the next, or points into it: how its pixels lie, its thumbnail, what hangs behind
+# the picture (a gain map, a moving picture, further XMP), where its own C2PA manifest is.
+_TIFF, _EXIF, _MEDIA = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/", f"{_XMP}mm/"
+_OF_ONE_FILE = {
+    *(f"{{{_TIFF}}}{name}" for name in ("Orientation", "ImageWidth", "ImageLength")),
+    *(f"{{{_EXIF}}}{name}" for name in ("PixelXDimension", "PixelYDimension")),
+    f"{{{_XMP}}}Thumbnails",
+    f"{{{_MEDIA}}}InstanceID",
+    "{http://ns.adobe.com/xmp/note/}HasExtendedXMP",
+    "{http://purl.org/dc/terms/}provenance",
+}
+_OF_WHAT_HANGS_BEHIND = ("{http://ns.adobe.com/hdr-gain-map/", "{http://ns.google.com/photos/1.0/")
 
 _XMLNS = "http://www.w3.org/2000/xmlns/"
 _PREFIXES = {RDF: "rdf", _XMP: "xmp", _IPTC: "Iptc4xmpExt", _FLOWXFER: "flowxfer"}
@@ -51,19 +64,23 @@ def packet(mark: Mark, existing: bytes | None = None) -> bytes:
     """
     document = _document(existing or _EMPTY.encode())
     values = _values(mark)
-    descriptions = _descriptions(document)
-    about = next((node.getAttributeNS(RDF, "about") for node in descriptions), "")
-    for description in descriptions:
-        _remove(description)
+    about = next((node.getAttributeNS(RDF, "about") for node in _descriptions(document)), "")
+    _remove(document, _is_ours)
     if CREATOR_TOOL in _properties(document):
         del values[CREATOR_TOOL]  # another's, who made the picture that we changed
     _rdf(document)[0].appendChild(document.importNode(_described(about, values), True))
-    assert document.documentElement is not None
-    try:
-        text = document.documentElement.toxml()
-    except RecursionError as error:
-        raise ValueError("its XMP is nested too deeply") from error
-    return _PACKET.format(text).encode()
+    return _written(document)
+
+
+def passed_on(existing: bytes) -> bytes:
+    """Write the packet of a picture's new version: without what is true of the old file only.
+
+    Raises:
+        ValueError: as :func:`packet`.
+    """
+    document = _document(existing)
+    _remove(document, lambda name, _: name in _OF_ONE_FILE or name.startswith(_OF_WHAT_HANGS_BEHIND))
+    return _written(document)
 
 
 def properties(packet: bytes) -> dict[str, tuple[str, ...]]:
@@ -93,6 +110,15 @@ def _document(packet: bytes) -> minidom.Document:
     if not _rdf(document):
         raise ValueError("its XMP holds no RDF")
     return document
+
+
+def _written(document: minidom.Document) -> bytes:
+    assert document.documentElement is not None
+    try:
+        text = document.documentElement.toxml()
+    except RecursionError as error:
+        raise ValueError("its XMP is nested too deeply") from error
+    return _PACKET.format(text).encode()
 
 
 def _rdf(document: minidom.Document) -> list[minidom.Element]:
@@ -159,17 +185,18 @@ def _is_ours(name: str, value: str) -> bool:
     return name in (SOURCE_TYPE, SYSTEM) or name.startswith(f"{{{_FLOWXFER}}}")
 
 
-def _remove(description: minidom.Element) -> None:
-    """Remove what a mark replaces, and the description if nothing is left in it."""
-    for attribute in list(description.attributes.values()):
-        if _is_ours(_name(attribute), attribute.value):
-            description.removeAttributeNode(attribute)
-    for element in list(_elements(description)):
-        if _is_ours(_name(element), _text(element)):
-            description.removeChild(element)
-    attributes = [node for node in description.attributes.values() if node.namespaceURI not in (RDF, _XMLNS)]
-    if not attributes and not list(_elements(description)) and description.parentNode is not None:
-        description.parentNode.removeChild(description)
+def _remove(document: minidom.Document, unwanted: Callable[[str, str], bool]) -> None:
+    """Remove properties by their name and text, and descriptions in which nothing is left."""
+    for description in _descriptions(document):
+        for attribute in list(description.attributes.values()):
+            if unwanted(_name(attribute), attribute.value):
+                description.removeAttributeNode(attribute)
+        for element in list(_elements(description)):
+            if unwanted(_name(element), _text(element)):
+                description.removeChild(element)
+        attributes = [node for node in description.attributes.values() if node.namespaceURI not in (RDF, _XMLNS)]
+        if not attributes and not list(_elements(description)) and description.parentNode is not None:
+            description.parentNode.removeChild(description)
 
 
 def _described(about: str, values: dict[str, str]) -> minidom.Element:

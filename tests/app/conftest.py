@@ -1,10 +1,31 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from PIL import Image
 
 pytest.importorskip("gradio")
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """The first 6 frames of the film that comes with flowxfer: 320 wide and 180 high, with a face."""
+    import av
+
+    from flowxfer.app.faces import demo_film
+
+    path = tmp_path_factory.mktemp("films") / "a clip.mp4"
+    with av.open(demo_film()) as film, av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "15"})
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for frame in itertools.islice(film.decode(video=0), 6):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(frame.to_ndarray(width=320, height=180, format="rgb24")))
+            )
+        container.mux(stream.encode())
+    return path
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from flowxfer.evaluation.paper import run
 from flowxfer.evaluation.report import write_report
 from flowxfer.evaluation.report.tradeoff import recommend, strengths
 from flowxfer.evaluation.tables import read_tidy, write_tidy
+from flowxfer.provenance import EDITED, GENERATED, Mark, Marks, mark, read
 
 ALPHAS = (0.3, 0.5)
 SIZE = 32
@@ -160,6 +161,24 @@ def test_every_picture_and_plot_says_what_it_shows(complete, page):
     ]
     assert len(found.labels) == 2 + 1 + 2 + 1  # trade-off, likeness, a profile for each expression, fidelity
     assert all(label.startswith("Plot: ") for label in found.labels)
+
+
+def test_the_pictures_say_that_they_are_synthetic(complete, copied, page, tiny_transferer, tmp_path):
+    """Strips always; the performer's pictures as far as they said so before."""
+    model = tiny_transferer.manifest
+
+    def marks_of(found):
+        for index, picture in enumerate(found.images):
+            (tmp_path / f"{index}.webp").write_bytes(base64.b64decode(picture["src"].partition(",")[2]))
+            yield "then with" in picture["alt"], read(tmp_path / f"{index}.webp").mark()
+
+    strip = Mark(EDITED, "tiny", model.model_hash, ALPHAS)
+    assert list(marks_of(page(complete))) == [(False, None), (True, strip), (True, strip)] * 2
+    for path in copied.rglob("smile $1.png"):
+        mark(path, Mark(GENERATED))
+    assert [own for is_strip, own in marks_of(page(copied)) if not is_strip] == [None, Mark(GENERATED)]
+    write_report(copied, tmp_path / "unmarked.html", Marks(wanted=False))
+    assert not any(own for _, own in marks_of(Page((tmp_path / "unmarked.html").read_text())))
 
 
 def test_the_strips_are_the_mean_face_and_the_strengths(complete, page):

@@ -17,9 +17,12 @@ from flowxfer.cli import app
 from flowxfer.cli import photo as photographs
 from flowxfer.cli.marking import DUTY
 from flowxfer.cli.provenance import EXAMPLES
-from flowxfer.provenance import EDITED, GENERATED, Mark, mark, read
+from flowxfer.provenance import EDITED, GENERATED, Mark, mark, png, read
+from flowxfer.provenance.formats import recognise
+from flowxfer.provenance.xmp import LIMIT, packet, properties
 from tests.faces.photographs import Planted, demo_face, face_at, photograph, placed
 from tests.provenance.samples import MARK, exiftool, film, picture, pixels
+from tests.provenance.test_xmp import FOREIGN
 
 runner = CliRunner()
 SIZE = 32
@@ -50,6 +53,13 @@ def here(tmp_path, tiny_bundle, monkeypatch):
     return tmp_path
 
 
+CAPTIONED = FOREIGN.replace(
+    b"<dc:source",
+    b"""<dc:rights><rdf:Alt><rdf:li xml:lang="x-default">With leave only</rdf:li>
+    <rdf:li xml:lang="de">Nur mit Erlaubnis</rdf:li></rdf:Alt></dc:rights>
+    <dc:description><rdf:Alt><rdf:li xml:lang="x-default">Ann &amp; Bo at sea</rdf:li></rdf:Alt></dc:description>
+    <dc:source""",
+)
 PERFORMER = "-e smile.png -n neutral.png"
 COMMANDS = {
     "transfer": (f"transfer -t target.png {PERFORMER} -a 0.25 -o out.png", {"out.png": (EDITED, (0.25,))}),
@@ -170,6 +180,47 @@ def test_a_photograph_keeps_its_colours_and_exif_and_is_not_turned_twice(here):
             if suffix != "jpg":
                 assert np.array_equal(np.asarray(image), upright)
         assert read(f"out.{suffix}").synthetic
+
+
+def test_a_photograph_keeps_its_xmp_below_the_mark(here):
+    """The source type is ours; the creator, the rights, the caption and the camera are whose picture it was."""
+    with Image.open("photograph.png") as image:
+        for suffix in ("png", "jpg", "webp"):
+            image.save(f"own.{suffix}")
+            path = Path(f"own.{suffix}")
+            path.write_bytes(recognise(path.read_bytes()).embed(path.read_bytes(), CAPTIONED))
+    for suffix in ("png", "jpg", "webp"):
+        run(f"photo own.{suffix} {PERFORMER} -a 0.5 -m model -o out.{suffix}")
+        found, data = read(f"out.{suffix}"), Path(f"out.{suffix}").read_bytes()
+        assert (found.source_type, found.alphas, found.tool) == (EDITED, (0.5,), "Camera 7")
+        assert properties(recognise(data).find(data).xmp) == properties(packet(found.mark(), CAPTIONED))
+        run(f"photo own.{suffix} {PERFORMER} -a 0.5 -m model -o unmarked.{suffix} --no-mark")
+        assert b"<x:xmpmeta" not in Path(f"unmarked.{suffix}").read_bytes()
+    for item in exiftool("-XMP:all", *(f"out.{suffix}" for suffix in ("png", "jpg", "webp"))):
+        assert item["DigitalSourceType"] == EDITED
+        assert item["Creator"] == ["A", "B"]
+        assert (item["Rights"], item["Rights-de"]) == ("With leave only", "Nur mit Erlaubnis")
+        assert item["Description"] == "Ann & Bo at sea"
+        assert (item["CreatorTool"], item["Alpha"]) == ("Camera 7", [0.5])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "told"),
+    [
+        (b"<!DOCTYPE x [<!ENTITY a 'aaaa'>]>" + FOREIGN.replace(b"Camera 7", b"&a;"), "its XMP has a document type"),
+        (FOREIGN.replace(b"rdf:Seq", b"rdf:Set", 1), "its XMP is no XML"),
+        (FOREIGN.replace(b"Camera 7", b"x" * 65_000), "are more than JPEG holds"),
+        (b" " * (LIMIT + 1), "its XMP has more than 1,048,576 bytes"),
+    ],
+)
+def test_xmp_that_cannot_be_passed_on_is_named_and_left_behind(here, caplog, theirs, told):
+    path = Path("photograph.png")
+    path.write_bytes(png.embed(path.read_bytes(), theirs))
+    run(f"photo photograph.png {PERFORMER} -m model -o out.jpg")
+    assert told in caplog.text
+    assert "the XMP of photograph.png is left behind" in caplog.text
+    assert read("out.jpg").tool == "flowxfer 0.1.0"
+    assert len(Path("out.jpg").read_bytes()) < 100_000
 
 
 def test_what_does_not_fit_is_left_behind(here, caplog):

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from flowxfer.provenance import EDITED, GENERATED, Mark
-from flowxfer.provenance.xmp import ALPHA, CREATOR_TOOL, LIMIT, MODEL, SOURCE_TYPE, packet, properties
+from flowxfer.provenance.xmp import ALPHA, CREATOR_TOOL, LIMIT, MODEL, SOURCE_TYPE, packet, passed_on, properties
 from tests.provenance.samples import MARK, SAID, said
 
 DC = "{http://purl.org/dc/elements/1.1/}"
@@ -63,6 +63,28 @@ def test_letters_that_xml_lacks_are_replaced():
     assert said(written)["Model"] == "a\ufffdb\ufffd\ufffdc\N{GRINNING FACE}"
 
 
+OF_ONE_FILE = b"""<rdf:Description rdf:about="uuid:1" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"
+    xmlns:xmpMM="http://ns.adobe.com/xap/1.0/mm/" xmpMM:InstanceID="xmp.iid:1" xmpMM:DocumentID="xmp.did:1"
+    xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"
+    xmlns:Camera="http://ns.google.com/photos/1.0/camera/" Camera:MotionPhoto="1"
+    xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:PixelXDimension="40"
+    xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="0123"
+    xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="https://example.org/manifest.c2pa"
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/">
+    <xmp:Thumbnails><rdf:Alt><rdf:li>the old face</rdf:li></rdf:Alt></xmp:Thumbnails>
+  </rdf:Description>"""
+
+
+def test_what_is_true_of_the_old_file_only_is_not_passed_on():
+    begin = FOREIGN.index(b"  <rdf:Description")
+    kept = passed_on(FOREIGN[:begin] + OF_ONE_FILE + FOREIGN[begin:])
+    document = {"{http://ns.adobe.com/xap/1.0/mm/}DocumentID": ("xmp.did:1",)}
+    assert properties(kept) == properties(FOREIGN) | document
+    assert b"the old face" not in kept
+    assert passed_on(kept) == kept
+    assert properties(passed_on(FOREIGN)) == properties(FOREIGN)
+
+
 BOMB = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]>'
 DEEP = b"<a>" * 4000 + b"</a>" * 4000
 
@@ -81,7 +103,7 @@ DEEP = b"<a>" * 4000 + b"</a>" * 4000
     ],
 )
 def test_packets_that_are_refused(damaged, reason):
-    for use in (properties, lambda existing: packet(MARK, existing)):
+    for use in (properties, passed_on, lambda existing: packet(MARK, existing)):
         with pytest.raises(ValueError, match=f"its XMP ({reason})"):
             use(damaged)
 

@@ -22,16 +22,23 @@ from flowxfer.evaluation.report.reading import Run
 from flowxfer.evaluation.report.tradeoff import RULE, Recommendation, Strength, recommend, strengths
 from flowxfer.files import replacing
 from flowxfer.images import Pixels
+from flowxfer.provenance import Mark, Marks, inherited, marked
 
 __all__ = ["write_report"]
 
+_SYNTHETIC = Marks()
 _FACE_PX = 128  # larger faces are made smaller: forty strips of 256 px would make a page of 50 MB
 
 
-def write_report(folder: Path, page: Path) -> None:
+def write_report(folder: Path, page: Path, marks: Marks = _SYNTHETIC) -> None:
     """Write one self-contained HTML page about a run that :func:`flowxfer.evaluation.paper.run` has left in a folder.
 
     ``fidelity.csv`` in that folder, as ``flowxfer fidelity`` writes it, is taken in where there is one.
+
+    Args:
+        folder: where the run lies.
+        page: the file to write.
+        marks: makes what the page's pictures say of how they were made; by default that they are synthetic.
 
     Raises:
         InputError: the folder holds no run, or a file of it is damaged.
@@ -49,7 +56,7 @@ def write_report(folder: Path, page: Path) -> None:
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
-    html = environment.get_template("page.html").render(_contents(Run.read(folder)))
+    html = environment.get_template("page.html").render(_contents(Run.read(folder), marks))
     with replacing(page) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
@@ -74,11 +81,11 @@ class _Expression:
     strips: list[_Strip]
 
 
-def _contents(run: Run) -> dict[str, object]:
+def _contents(run: Run, marks: Marks) -> dict[str, object]:
     curve = strengths(run.likeness, run.scores)
     chosen = recommend(curve)
     missing: list[str] = []
-    expressions = list(_expressions(run, missing))
+    expressions = list(_expressions(run, marks, missing))
     means = summary(run.fidelity)
     return {
         "version": __version__,
@@ -110,8 +117,9 @@ def _plots(run: Run, curve: list[Strength], chosen: Recommendation, means: list[
     }
 
 
-def _expressions(run: Run, missing: list[str]) -> Iterator[_Expression]:
+def _expressions(run: Run, marks: Marks, missing: list[str]) -> Iterator[_Expression]:
     """Everything that was made, expression by expression; what was not is added to ``missing``."""
+    mark = marks.edited(run.model, *run.alphas)
     for number, name in run.expressions.items():
         strips = []
         for person in run.targets:
@@ -121,11 +129,12 @@ def _expressions(run: Run, missing: list[str]) -> Iterator[_Expression]:
             rows = {row.alpha: row for row in run.likeness if (row.expression, row.person) == (number, person)}
             to_target = {alpha: rows[alpha].to_target if alpha in rows else math.nan for alpha in run.alphas}
             to_source = {alpha: rows[alpha].to_source if alpha in rows else math.nan for alpha in run.alphas}
-            picture = _uri(np.concatenate(list(faces), 1), len(faces) * _FACE_PX)
+            picture = _uri(np.concatenate(list(faces), 1), len(faces) * _FACE_PX, mark)
             strips.append(_Strip(person, picture, bool(rows), to_target, to_source))
         if strips:
-            face = images.load(run.layout.expression(number) / f"{name}.png")
-            yield _Expression(name, _uri(face, _FACE_PX), strips)
+            given = run.layout.expression(number) / f"{name}.png"
+            own = inherited(given) if marks.wanted else None
+            yield _Expression(name, _uri(images.load(given), _FACE_PX, own), strips)
 
 
 def _faces(run: Run, number: int, person: str) -> Pixels | None:
@@ -163,14 +172,15 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(measured)) if measured else math.nan
 
 
-def _uri(pixels: Pixels, width: int) -> str:
+def _uri(pixels: Pixels, width: int, mark: Mark | None) -> str:
     """A picture as an address that holds it, no wider than ``width``."""
     image = Image.fromarray(pixels)
     if image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=90, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    data = buffer.getvalue() if mark is None else marked(buffer.getvalue(), mark)
+    return f"data:image/webp;base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _number(value: float, digits: int = 3) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from flowxfer.bundle import sha256
 from flowxfer.errors import InputError, reason
@@ -20,6 +20,13 @@ __all__ = ["Run"]
 Row = TypeVar("Row")
 
 
+class Model(NamedTuple):
+    """The model of a run, as a mark names it."""
+
+    name: str | None
+    model_hash: str
+
+
 @dataclass(frozen=True)
 class Run:
     """A run of :func:`flowxfer.evaluation.paper.run`; a table that was not measured has no row.
@@ -30,6 +37,7 @@ class Run:
         targets: who was to receive.
         expressions: names by number.
         alphas: strengths, ascending.
+        model: what made the pictures.
         scale: of the distances, such as ``"dlib"``; None where likeness was not measured.
         meter: of the action units; None where they were not measured.
         made_with: versions and the model, by what they are of.
@@ -46,6 +54,7 @@ class Run:
     targets: tuple[str, ...]
     expressions: dict[int, str]
     alphas: tuple[float, ...]
+    model: Model
     scale: str | None
     meter: str | None
     made_with: dict[str, str]
@@ -75,6 +84,7 @@ class Run:
                 targets=tuple(map(str, run["targets"])),
                 expressions={int(number): str(name) for number, name in run["expressions"].items()},
                 alphas=tuple(sorted(map(float, run["alphas"]))),
+                model=_model(run),
                 scale=run.get("likeness"),
                 meter=run.get("action units"),
                 made_with={"model hash": str(run["model"]), **run.get("made with", {})},
@@ -101,6 +111,11 @@ def _description(path: Path) -> dict[str, Any]:
             f"expected the folder of a run at {path.parent}, but its {path.name} cannot be read: {reason(error)}; "
             "`flowxfer paper -o FOLDER` makes one"
         ) from error
+
+
+def _model(run: dict[str, Any]) -> Model:
+    described = str(run.get("made with", {}).get("model", ""))  # its name, a comma, and the rest
+    return Model(described.partition(",")[0] or None, str(run["model"]))
 
 
 def _rows(kind: type[Row], path: Path) -> list[Row]:
