@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,7 +71,30 @@ class Eager(TorchRunner):
         return EagerGlow(model.glow(), model.manifest.latents)
 
 
-class Folded(TorchRunner):
+class InLanes(TorchRunner):
+    """A batch in shares, one for each thread, as the library does it: PyTorch's fastest way here, too."""
+
+    def __init__(self, model: ModelFolder, threads: int) -> None:
+        super().__init__(model, threads)
+        self._pool = ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1))
+        self._lanes = threads
+
+    def encode(self, images: Images) -> list[Tensor]:
+        """Encode."""
+        if len(images) < self._lanes:
+            return super().encode(images)
+        parts = self._pool.map(super().encode, np.array_split(images, self._lanes))
+        return [torch.cat(level) for level in zip(*parts, strict=True)]
+
+    def decode(self, latents: list[Tensor]) -> Images:
+        """Decode."""
+        if len(latents[0]) < self._lanes:
+            return super().decode(latents)
+        shares = zip(*(z.tensor_split(self._lanes) for z in latents), strict=True)
+        return np.concatenate(list(self._pool.map(super().decode, map(list, shares))))
+
+
+class Folded(InLanes):
     """As well as PyTorch can without a compiler."""
 
     def flow(self, model: ModelFolder) -> Flow:
@@ -78,7 +102,7 @@ class Folded(TorchRunner):
         return FoldedGlow(model.glow(), model.manifest.latents)
 
 
-class Compiled(TorchRunner):
+class Compiled(InLanes):
     """The folded module with every step through torch.compile; steps of one shape share their code."""
 
     def flow(self, model: ModelFolder) -> Flow:
