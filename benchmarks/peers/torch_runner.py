@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from flowxfer.benchmarks.models import Array, Images, ModelFolder
 from flowxfer.glow.pixels import from_pixels, to_pixels
+from flowxfer.lanes import LARGEST
 
 from .eager import EagerGlow
 from .folded import FoldedGlow, FoldedStep
@@ -72,12 +74,12 @@ class Eager(TorchRunner):
 
 
 class InLanes(TorchRunner):
-    """A batch in shares, one for each thread, as the library does it: PyTorch's fastest way here, too."""
+    """A batch in shares, one for each thread, where the library does it: there it helps PyTorch, elsewhere it hurts."""
 
     def __init__(self, model: ModelFolder, threads: int) -> None:
         super().__init__(model, threads)
         self._pool = ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1))
-        self._lanes = threads
+        self._lanes = threads if model.manifest.image_size <= LARGEST else sys.maxsize
 
     def encode(self, images: Images) -> list[Tensor]:
         """Encode."""
@@ -102,7 +104,7 @@ class Folded(InLanes):
         return FoldedGlow(model.glow(), model.manifest.latents)
 
 
-class Compiled(InLanes):
+class Compiled(TorchRunner):
     """The folded module with every step through torch.compile; steps of one shape share their code."""
 
     def flow(self, model: ModelFolder) -> Flow:
