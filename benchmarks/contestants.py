@@ -53,6 +53,7 @@ _TORCH = ("torch",)
 _PEERS = {
     "flowxfer": Contestant("own:Exact", "as shipped: exact-fp32 graphs", _ORT),
     "flowxfer-fp32": Contestant("own:Plain", "plain fp32 graphs", _ORT),
+    "flowxfer-bf16": Contestant("own:Bfloat16", "exact-bf16, in PyTorch", (*_TORCH, *_ORT), KEEP_MEMORY),
     "eager": Contestant("torch_runner:Eager", "PyTorch as published ports write it", _TORCH, KEEP_MEMORY),
     "folded": Contestant("torch_runner:Folded", "PyTorch with all folded by hand", _TORCH, KEEP_MEMORY),
     "compiled": Contestant(  # it compiles for each batch anew

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -14,18 +13,18 @@ from flowxfer.benchmarks.models import ALPHA, Array, Images, ModelFolder
 
 from .runner import Runner
 
-__all__ = ["Exact", "Plain", "Together"]
+__all__ = ["Bfloat16", "Exact", "Plain", "Together"]
 
 
 class Exact(Runner):
     """The bundle as it is shipped: float64 state around float32 nets. A direction is a pair of faces' latents."""
 
     def __init__(self, model: ModelFolder, threads: int) -> None:
-        self._transferer = Transferer(self.bundle(model), providers=["cpu"], threads=threads)
+        self._transferer = self.open(model, threads)
 
-    def bundle(self, model: ModelFolder) -> Path:
-        """The folder of the graphs."""
-        return model.exact
+    def open(self, model: ModelFolder, threads: int) -> Transferer:
+        """The graphs as they are shipped."""
+        return Transferer(model.exact, providers=["cpu"], threads=threads)
 
     def encode(self, images: Images) -> Latents:
         """Encode."""
@@ -63,14 +62,23 @@ class Exact(Runner):
 class Plain(Exact):
     """The same with the whole state in float32."""
 
-    def bundle(self, model: ModelFolder) -> Path:
+    def open(self, model: ModelFolder, threads: int) -> Transferer:
         """The graphs in float32."""
-        return model.fp32
+        return Transferer(model.fp32, providers=["cpu"], threads=threads)
+
+
+class Bfloat16(Exact):
+    """The bundle in PyTorch: nets in bfloat16, and every pixel still comes back."""
+
+    def open(self, model: ModelFolder, threads: int) -> Transferer:
+        """The weights of the graphs."""
+        return Transferer(model.exact, engine="torch", precision="exact-bf16", threads=threads)
 
 
 class Together(Exact):
     """All threads on every operation of a batch."""
 
-    def __init__(self, model: ModelFolder, threads: int) -> None:
+    def open(self, model: ModelFolder, threads: int) -> Transferer:
+        """The graphs, without lanes."""
         with patch.object(session, "LARGEST", 0):
-            super().__init__(model, threads)
+            return super().open(model, threads)
