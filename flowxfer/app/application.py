@@ -74,8 +74,7 @@ def serving(
     Raises:
         InputError: the port is taken.
     """
-    if port is not None:
-        _check_free(host, port)
+    port = _free_port(host, port or 0)
     with tempfile.TemporaryDirectory(dir=FOLDER) as results:
         page = create_app(Studio(flow, Path(results), marks=marks))
         _, address, _ = page.launch(
@@ -98,10 +97,12 @@ def serving(
             page.close(verbose=False)
 
 
-def _check_free(host: str, port: int) -> None:
-    # Gradio would leave the socket open with which it finds out.
+def _free_port(host: str, port: int) -> int:
+    """The port if it is free, and any free one for 0; Gradio would leave the sockets open with which it finds out."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
+        with socket.create_server((host, port), family=family) as server:
+            free: int = server.getsockname()[1]
     except OSError as error:
         raise InputError(f"expected a free port {port} at {host}: {error.strerror}; choose another") from error
+    return free
