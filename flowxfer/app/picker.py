@@ -11,6 +11,9 @@ import gradio as gr
 from .sentences import said
 from .studio import Choice, Studio, enlarged
 
+# Of events that come while one is being answered the last is answered after it; by default Gradio would drop them all.
+_QUEUED: dict[str, Any] = {"trigger_mode": "always_last", "api_visibility": "private"}
+
 __all__ = ["Picker"]
 
 
@@ -91,15 +94,15 @@ class Picker:
     def on_change(self, action: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Do something when another face has been chosen or uploaded."""
         for event in self.changes:
-            event.success(action, inputs, outputs, show_progress="hidden", api_visibility="private")
+            event.success(action, inputs, outputs, show_progress="hidden", **_QUEUED)
 
     def _listen(self) -> None:
-        selected = self.gallery.select(_selected, None, self.index, show_progress="hidden", api_visibility="private")
+        selected = self.gallery.select(_selected, None, self.index, show_progress="hidden", **_QUEUED)
         added = self.button.upload(
             said(self._added),
             [self.button, self.uploaded],
             [self.uploaded, self.index, self.gallery],
-            api_visibility="private",
+            **_QUEUED,
         )
         self.changes.extend([selected, added])
 

@@ -37,7 +37,7 @@ def test_it_serves_on_the_loopback_until_it_is_told_to_end(tiny_bundle, tmp_path
     assert [path.name for path in tmp_path.iterdir() if path.name != ".ses"] == []  # which is ONNX Runtime's
 
 
-def test_mistakes(tiny_bundle, monkeypatch):
+def test_a_port_that_is_taken(tiny_bundle):
     def refused(*options):
         result = CliRunner().invoke(app, ["app", "-m", str(tiny_bundle), *options])
         assert result.exit_code == 2, result.output
@@ -46,7 +46,13 @@ def test_mistakes(tiny_bundle, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"expected a free port {port} at 127.0.0.1: Address already in use" in refused("--port", str(port))
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    for name in [name for name in sys.modules if name.startswith("flowxfer.app")]:
-        monkeypatch.delitem(sys.modules, name)
-    assert "`flowxfer app` needs gradio, which is not installed; pip install 'flowxfer[app]'" in refused()
+
+
+def test_without_gradio_one_sentence_names_the_extra(tiny_bundle):
+    """In a process of its own, for where Gradio keeps uploads is decided once in each."""
+    code = "import sys; sys.modules['gradio'] = None; from flowxfer.cli import app; app()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "app", "-m", str(tiny_bundle)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "`flowxfer app` needs gradio, which is not installed; pip install 'flowxfer[app]'" in result.stderr
