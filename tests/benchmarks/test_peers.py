@@ -45,6 +45,7 @@ def test_pytorch_peers_are_glow(peer, kind, fields):
         torch.testing.assert_close(decoded.double(), glow.decode(edited, kind), rtol=tolerance, atol=tolerance)
 
 
+TOLERANCES = {"flowxfer-bf16": 2**-6}  # a number in bfloat16 is known to 2**-9 of itself, and a net adds up many
 RUNNABLE = [name for name in CONTESTANTS if name != "compiled"]
 
 
@@ -70,7 +71,7 @@ def test_every_contestant_does_every_case(name, tiny_model):
     assert np.abs(swept[1].astype(int) - edited[0]).max() <= 1
     if CONTESTANTS[name].same_weights:
         for level, z in enumerate(runner.levels(latents)):
-            np.testing.assert_allclose(z, reference[f"z{level}"], atol=1e-4)
+            np.testing.assert_allclose(z, reference[f"z{level}"], atol=TOLERANCES.get(name, 1e-4))
         assert np.abs(edited.astype(int) - reference["edited"]).max() <= 1
 
 
