@@ -58,7 +58,8 @@ def _in_a_child(job: dict[str, Any], count: Path, moment: tuple[int, float] | No
             sys.stdout.flush()
             os._exit(status)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return status, int(count.read_text()) if count.exists() else 0
+    counted = count.read_text() if count.exists() else ""  # who is killed while it is written leaves it empty
+    return status, int(counted or 0)
 
 
 def _run(job: dict[str, Any]) -> int:
