@@ -13,16 +13,13 @@ import typer
 
 from flowxfer.cli.finding import Finder, choice, find_by
 from flowxfer.cli.groups import grouped
-from flowxfer.cli.marking import marks
+from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import (
     Alpha,
-    Certificate,
     Compute,
     Expression,
     Force,
-    Key,
     Neutral,
-    NoMark,
 )
 from flowxfer.cli.photo import Rotations
 from flowxfer.cli.running import alphas, downloading, names
@@ -91,9 +88,7 @@ def batch(
     ] = None,
     segment: Annotated[int, typer.Option(min=1, help="Frames of a film that a worker does at a time.")] = 250,
     compute: _Compute = _BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Give everybody in many pictures and films the expression of another person.
@@ -111,7 +106,7 @@ def batch(
     reels = _missing(films, output, _film_name, force)
     if photo or films:
         find_by(detector)  # what it lacks, it says before there is work
-    values, marking = alphas(alpha), marks(no_mark, _absolute(certificate), _absolute(key))
+    values, marking = alphas(alpha), marks(marked.elsewhere())
     strength, manifest = values[0] if len(values) == 1 else values, _manifest(compute.model)
     recipe = cluster.Recipe(
         model=str(Path(compute.model).absolute()) if Path(compute.model).is_dir() else compute.model,
@@ -214,7 +209,3 @@ def _manifest(model: str) -> Manifest:
 
     with downloading() as progress:
         return Bundle.open(hub.resolve(model, progress=progress)).manifest
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return path and path.absolute()  # workers have another working folder

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowxfer.cli.groups import grouped
-from flowxfer.cli.marking import marks
-from flowxfer.cli.options import BUNDLED, Certificate, Compute, Force, Key, NoMark
+from flowxfer.cli.marking import MARKED, Marking, marks
+from flowxfer.cli.options import BUNDLED, Compute, Force
 from flowxfer.cli.running import transferer, unused
 from flowxfer.errors import InputError
 
@@ -34,9 +34,7 @@ SWEEP = tuple(step / 10 for step in range(11))
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("demo"),
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Transfer expressions between the synthetic people that come with flowxfer.
@@ -48,7 +46,7 @@ def demo(
 
     start = time.perf_counter()
     table, sweep, gif = (unused(output / name, force) for name in ("transfer.png", "sweep.png", "sweep.gif"))
-    people, marking = People.bundled(), marks(no_mark, certificate, key)
+    people, marking = People.bundled(), marks(marked)
     flow = transferer(compute)
     images.save(_table(flow, people), table, marking.edited(flow.manifest, *STRENGTHS))
     _say(table, f"{len(PAIRS)} people with an expression of one who is none of them", start)

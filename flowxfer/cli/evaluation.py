@@ -11,8 +11,8 @@ import typer
 
 from flowxfer.cli.demo import People
 from flowxfer.cli.groups import grouped
-from flowxfer.cli.marking import marks
-from flowxfer.cli.options import BUNDLED, Certificate, Compute, Force, Key, NoMark
+from flowxfer.cli.marking import MARKED, Marking, marks
+from flowxfer.cli.options import BUNDLED, Compute, Force
 from flowxfer.cli.running import alphas, downloading, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -54,9 +54,7 @@ def paper(
     ] = None,
     strengths: Alphas = "0.30,0.32,0.34,0.36,0.38,0.40,0.42,0.44,0.46,0.48,0.50",
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
 ) -> None:
     """Run the paper's whole experiment: mean faces, transfers, strips, and tables of likeness and action units.
 
@@ -68,7 +66,7 @@ def paper(
 
     cast = Cast.read(data or People.bundled().folder, source=source, expressions=expression or None)
     values, embedder, meter = alphas(strengths), _embedder(likeness, weights), _meter(action_units, openface)
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     flow = transferer(compute)
     mark = marking.edited(flow.manifest)
     with _progress() as progress:
@@ -78,14 +76,13 @@ def paper(
     typer.echo(output)
 
 
+@grouped
 def report(
     results: Annotated[Path, typer.Argument(help="The folder that `flowxfer paper` wrote.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page.", show_default="report.html in that folder")
     ] = None,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Show a run of the paper's experiment as one HTML page: strips, likeness, action units, trade-off, failures.
@@ -96,7 +93,7 @@ def report(
     from flowxfer.evaluation.report import write_report
 
     page = unused(output or results / "report.html", force)
-    write_report(results, page, marks(no_mark, certificate, key))
+    write_report(results, page, marks(marked))
     typer.echo(page)
 
 

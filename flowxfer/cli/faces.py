@@ -8,18 +8,15 @@ from typing import Annotated
 import typer
 
 from flowxfer.cli.groups import grouped
-from flowxfer.cli.marking import marks
+from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import (
     BUNDLED,
     SAMPLER,
     Alpha,
-    Certificate,
     Compute,
     Expression,
     Force,
-    Key,
     Neutral,
-    NoMark,
     Output,
 )
 from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
@@ -38,9 +35,7 @@ def transfer(
     output: Output,
     alpha: Alpha = "0.4",
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Give every target the expression of another person.
@@ -52,7 +47,7 @@ def transfer(
 
     targets = images.expand(target)
     destinations = outputs(output, names(targets), force)
-    values, marking = alphas(alpha), marks(no_mark, certificate, key)
+    values, marking = alphas(alpha), marks(marked)
     strength = values[0] if len(values) == 1 else values
     flow = transferer(compute)
     performer = images.load(expression, flow.size), images.load_faces(neutral, flow.size, resize=True)
@@ -74,9 +69,7 @@ def sweep(
     ] = "0.30,0.32,0.34,0.36,0.38,0.40,0.42,0.44,0.46,0.48,0.50",
     gif: Annotated[bool, typer.Option("--gif", help="Also write sweep.gif, there and back.")] = False,
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Transfer an expression in several strengths: a picture each, and a labelled strip of all.
@@ -91,7 +84,7 @@ def sweep(
     if len(set(labels)) != len(labels):
         raise InputError(f"expected strengths that differ, got {strengths}")
     pictures = [unused(output / f"{label.replace(' ', '_')}.png", force) for label in labels]
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     strip, animation = unused(output / "strip.png", force), unused(output / "sweep.gif", force or not gif)
     flow = transferer(compute)
     face, performer = images.load(target, flow.size), images.load(expression, flow.size)
@@ -113,16 +106,14 @@ def mix(
     output: Output,
     alpha: Annotated[float, typer.Option("--alpha", "-a", help="0 is the first face, 1 the second.")] = 0.5,
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Mix two faces."""
     from flowxfer import images
 
     (path,) = outputs(output, [f"{first.stem}_{second.stem}"], force)
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     flow = transferer(compute)
     results = flow.mix(images.load(first, flow.size), images.load(second, flow.size), alpha)
     images.save(results.reshape(flow.size, flow.size, 3), path, marking.edited(flow.manifest, alpha))
@@ -136,9 +127,7 @@ def sample(
     temperature: Annotated[float, typer.Option(min=0, help="0 is the mean face; more is more varied.")] = 0.7,
     seed: Annotated[int | None, typer.Option(help="Draw the same faces again.")] = None,
     compute: Compute = SAMPLER,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Draw faces that nobody has."""
@@ -146,7 +135,7 @@ def sample(
 
     whole_sheet = bool(output.suffix) and not output.is_dir()
     destinations = outputs(output, ["sheet"] if whole_sheet else [f"sample_{n:03}" for n in range(count)], force)
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     flow = transferer(compute)
     faces, mark = flow.sample(count, temperature=temperature, seed=seed), marking.generated(flow.manifest)
     results = [strips.sheet(faces)] if whole_sheet else faces

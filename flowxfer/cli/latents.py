@@ -8,15 +8,12 @@ from typing import Annotated
 import typer
 
 from flowxfer.cli.groups import grouped
-from flowxfer.cli.marking import marks
+from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import (
     BUNDLED,
-    Certificate,
     Compute,
     Faces,
     Force,
-    Key,
-    NoMark,
     OpenAI,
     Output,
     Quantize,
@@ -35,9 +32,7 @@ def mean(
     faces: Faces,
     output: Output,
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Average the latents of one person's pictures: the neutral face of the paper.
@@ -50,7 +45,7 @@ def mean(
         path = unused(output, force)
     else:
         (path,) = outputs(output, ["mean"], force)
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     flow = transferer(compute)
     average = flow.mean(images.load_faces(faces, flow.size, resize=True))
     if path.suffix == _LATENTS:
@@ -97,9 +92,7 @@ def decode(
     openai: OpenAI = None,
     quantize: Quantize = False,
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Map latents back to faces: a picture for one, a folder for several."""
@@ -109,7 +102,7 @@ def decode(
     source = latents or openai
     if source is None or (latents and openai):
         raise InputError("expected one file of latents: LATENTS, or --openai z.npy")
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     flow = transferer(compute)
     if latents:
         loaded = Latents.load(latents)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +13,7 @@ from flowxfer.errors import InputError
 if TYPE_CHECKING:
     from flowxfer.provenance import Marks
 
-__all__ = ["marks"]
+__all__ = ["MARKED", "Marking", "marks"]
 
 DUTY = (
     "flowxfer: --no-mark: the results do not say that they are synthetic; in the European Union, Regulation (EU) "
@@ -20,8 +21,31 @@ DUTY = (
 )
 
 
-def marks(no_mark: bool, certificate: Path | None, key: Path | None) -> Marks:
-    """Read the options that every writing command has; ``--no-mark`` names the legal duty on stderr.
+@dataclass(frozen=True)
+class Marking:
+    """The options that every writing command has."""
+
+    no_mark: Annotated[
+        bool,
+        typer.Option("--no-mark", help="Do not write into the results that they are synthetic; then you must say so."),
+    ] = False
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="Sign a C2PA manifest: the certificate and its issuers, PEM.", show_default=False),
+    ] = None
+    key: Annotated[Path | None, typer.Option(help="The certificate's private key, PEM.", show_default=False)] = None
+
+    def elsewhere(self) -> Marking:
+        """The same for a process with another working folder."""
+        certificate, key = (path and path.absolute() for path in (self.certificate, self.key))
+        return Marking(self.no_mark, certificate, key)
+
+
+MARKED = Marking()
+
+
+def marks(marking: Marking) -> Marks:
+    """Make what marks the results; ``--no-mark`` names the legal duty on stderr.
 
     Raises:
         InputError: the options contradict each other.
@@ -30,10 +54,11 @@ def marks(no_mark: bool, certificate: Path | None, key: Path | None) -> Marks:
     """
     from flowxfer.provenance import Marks, Signer
 
+    certificate, key = marking.certificate, marking.key
     if (certificate is None) != (key is None):
         raise InputError("expected --certificate and --key together; `flowxfer provenance init` makes a pair for tests")
-    if no_mark and certificate is not None:
+    if marking.no_mark and certificate is not None:
         raise InputError("expected --no-mark or --certificate, got both; a C2PA manifest is a mark")
-    if no_mark:
+    if marking.no_mark:
         typer.echo(DUTY, err=True)
-    return Marks(not no_mark, Signer(certificate, key) if certificate and key else None)
+    return Marks(not marking.no_mark, Signer(certificate, key) if certificate and key else None)

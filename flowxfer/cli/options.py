@@ -15,15 +15,12 @@ __all__ = [
     "BUNDLED",
     "SAMPLER",
     "Alpha",
-    "Certificate",
     "Compute",
     "Engine",
     "Expression",
     "Faces",
     "Force",
-    "Key",
     "Neutral",
-    "NoMark",
     "OpenAI",
     "Output",
     "Providers",
@@ -71,10 +68,3 @@ Neutral = Annotated[
 ]
 Alpha = Annotated[str, typer.Option("--alpha", "-a", help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5")]
 OpenAI = Annotated[Path | None, typer.Option("--openai", help="The same in OpenAI's flattened .npy layout.")]
-NoMark = Annotated[
-    bool, typer.Option("--no-mark", help="Do not write into the results that they are synthetic; then you must say so.")
-]
-Certificate = Annotated[
-    Path | None, typer.Option(help="Sign a C2PA manifest: the certificate and its issuers, PEM.", show_default=False)
-]
-Key = Annotated[Path | None, typer.Option(help="The certificate's private key, PEM.", show_default=False)]

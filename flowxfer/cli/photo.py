@@ -10,17 +10,14 @@ import typer
 
 from flowxfer.cli.finding import WAYS, Finder, Way, choice, find_by
 from flowxfer.cli.groups import grouped
-from flowxfer.cli.marking import marks
+from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import (
     BUNDLED,
     Alpha,
-    Certificate,
     Compute,
     Expression,
     Force,
-    Key,
     Neutral,
-    NoMark,
     Output,
 )
 from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
@@ -38,6 +35,7 @@ Which = Annotated[
 Rotations = Annotated[bool, typer.Option("--rotations", help="Also look for faces on their side or head; 4x slower.")]
 
 
+@grouped
 def align(
     photos: Annotated[list[str], typer.Argument(help="Photographs, folders of them, or patterns.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
@@ -45,9 +43,7 @@ def align(
     face: Which = "all",
     detector: Finder = "dlib",
     rotations: Rotations = False,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Cut the faces out of photographs, aligned as the models expect them.
@@ -58,7 +54,7 @@ def align(
     from flowxfer import faces, images
 
     paths, which, find = images.expand(photos), choice(face), find_by(detector)
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     found = 0
     for path, name in track(zip(paths, names(paths), strict=True), len(paths), "align"):
         aligned = faces.align(path, find, size, rotations=rotations)
@@ -88,9 +84,7 @@ def photo(
     rotations: Rotations = False,
     paste: Way = "change",
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Give somebody in a photograph the expression of another person.
@@ -102,7 +96,7 @@ def photo(
 
     (path,) = outputs(output, [photo.stem], force)
     values, which, find = alphas(alpha), choice(face), find_by(detector)
-    strength, marking = values[0] if len(values) == 1 else values, marks(no_mark, certificate, key)
+    strength, marking = values[0] if len(values) == 1 else values, marks(marked)
     picture = images.load(photo)
     flow = transferer(compute)
     result = faces.transfer_photo(

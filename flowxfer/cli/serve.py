@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from flowxfer.cli.groups import grouped
-from flowxfer.cli.marking import marks
-from flowxfer.cli.options import BUNDLED, Certificate, Compute, Key, NoMark
+from flowxfer.cli.marking import MARKED, Marking, marks
+from flowxfer.cli.options import BUNDLED, Compute
 from flowxfer.cli.running import transferer
 
 __all__ = ["serve"]
@@ -27,9 +27,7 @@ def serve(
     max_upload: Annotated[float, typer.Option(min=0.001, help="MiB that a request may send.")] = 16,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request must have its answer.")] = 60,
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
 ) -> None:
     """Answer HTTP requests: encode, decode, mean, transfer, sweep, mix, sample.
 
@@ -37,7 +35,7 @@ def serve(
     """
     from flowxfer.serve import Limits, create_app, listen, run
 
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     limits = Limits(max_queue=max_queue, max_upload_bytes=round(max_upload * 2**20), timeout_s=timeout)
     flow = transferer(compute, batch_size=batch_size)
     with listen(host, port) as listener:

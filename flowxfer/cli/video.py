@@ -12,8 +12,8 @@ import typer
 
 from flowxfer.cli.finding import WAYS, Finder, choice, find_by
 from flowxfer.cli.groups import grouped
-from flowxfer.cli.marking import marks
-from flowxfer.cli.options import BUNDLED, Certificate, Compute, Force, Key, NoMark, Output
+from flowxfer.cli.marking import MARKED, Marking, marks
+from flowxfer.cli.options import BUNDLED, Compute, Force, Output
 from flowxfer.cli.running import alphas, measure, transferer
 from flowxfer.errors import InputError
 
@@ -95,9 +95,7 @@ def video(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Give somebody in a film the expression of another person, or all that another film's performer does.
@@ -132,7 +130,7 @@ def video(
         log=log,
         preview=preview,
     )
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     flow = transferer(compute)
     options = dataclasses.replace(options, mark=marking.edited(flow.manifest))
     performance = _performance(flow, expression, neutral, driver, alpha)

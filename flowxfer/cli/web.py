@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from flowxfer.cli.groups import grouped
-from flowxfer.cli.marking import marks
-from flowxfer.cli.options import BUNDLED, Certificate, Compute, Key, NoMark
+from flowxfer.cli.marking import MARKED, Marking, marks
+from flowxfer.cli.options import BUNDLED, Compute
 from flowxfer.cli.running import transferer
 
 __all__ = ["app"]
@@ -25,14 +25,12 @@ def app(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 7860,
     max_upload: Annotated[float, typer.Option(min=0.001, help="MiB of an uploaded file.")] = 64,
     compute: Compute = BUNDLED,
-    no_mark: NoMark = False,
-    certificate: Certificate = None,
-    key: Key = None,
+    marked: Marking = MARKED,
 ) -> None:
     """Open the web app: transfers, sweeps, mixes, samples and films in the browser."""
     from flowxfer.app import serving
 
-    marking = marks(no_mark, certificate, key)
+    marking = marks(marked)
     flow = transferer(compute)
     with serving(
         flow,
