@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -76,27 +76,16 @@ class Transferer:
         cuda_graphs: bool = False,
     ) -> None:
         self._bundle = Bundle.open(hub.resolve(model))
-        self._session = start(
-            engine,
-            self._bundle,
-            precision=precision,
-            providers=providers,
-            batch_size=batch_size,
-            threads=threads,
-            variant=variant,
-            cuda_graphs=cuda_graphs,
-        )
-        self._anew = partial(
-            Transferer,
-            self._bundle.path,
-            providers=providers,
-            batch_size=batch_size,
-            threads=threads,
-            engine=engine,
-            precision=precision,
-            variant=variant,
-            cuda_graphs=cuda_graphs,
-        )
+        settings: dict[str, Any] = {
+            "providers": providers,
+            "batch_size": batch_size,
+            "threads": threads,
+            "precision": precision,
+            "variant": variant,
+            "cuda_graphs": cuda_graphs,
+        }
+        self._session = start(engine, self._bundle, **settings)
+        self._anew = partial(Transferer, self._bundle.path, engine=engine, **settings)
         self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
         check_round_trip(self, self._session)
 
