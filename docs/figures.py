@@ -1,4 +1,4 @@
-"""The pictures of the tutorial and of "Glow in pictures", made by the library: ``python docs/figures.py [FOLDER]``.
+"""The pictures of the documentation, made by the library: ``python docs/figures.py [FOLDER]``.
 
 Each says in its metadata by which model it was made: a test holds the committed ones to the bundled model.
 """
@@ -88,6 +88,16 @@ def levels(flow: Transferer, people: People) -> Image:
     return strips.table(rows, {"faces": ["performer", "target"], "alpha 1 in": [*titles, "all"]})
 
 
+def attributes(flow: Transferer, people: People) -> Image:
+    """Attributes of two faces, changed one at a time."""
+    faces = _neutral(flow, people, "id1", "id2")
+    shown = [("Smiling", 1), ("Surprised", 1), ("Eyes_Closed", 1), ("Male", 0.7), ("Male", -0.7), ("Beard", 0.8)]
+    changed = [flow.manipulate(faces, flow.attributes[name], strength) for name, strength in shown]
+    rows = [[face, *results] for face, *results in zip(faces, *changed, strict=True)]
+    titles = [f"{name.replace('_', ' ')} {strength:g}" for name, strength in shown]
+    return strips.table(rows, {"face": [""], "changed": titles})
+
+
 def temperature(flow: Transferer, people: People) -> Image:
     """The same draws at several temperatures."""
     rows = zip(*(flow.sample(3, temperature=heat, seed=7) for heat in TEMPERATURES), strict=True)
@@ -101,6 +111,7 @@ FIGURES: dict[str, tuple[Figure, str]] = {
     "swap": (swap, EDITED),
     "mix": (mix, EDITED),
     "levels": (levels, EDITED),
+    "attributes": (attributes, EDITED),
     "temperature": (temperature, GENERATED),
 }
 

@@ -21,6 +21,7 @@ class Model:
         licence: under which its weights may be used.
         urls: where its published weights are, the first that answers is taken; none for a bundled model.
         sha256: of the published file; None where nobody vouched for one: then the first download's is remembered.
+        attributes: where vectors for CelebA's attributes are published, likewise; none where there are none.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Model:
     licence: str
     urls: tuple[str, ...] = ()
     sha256: str | None = None
+    attributes: tuple[str, ...] = ()
 
 
 MODELS = {
@@ -43,6 +45,10 @@ MODELS = {
             urls=(
                 "https://openaipublic.azureedge.net/glow-demo/large3/graph_unoptimized.pb",
                 "https://openaipublic.blob.core.windows.net/glow-demo/large3/graph_unoptimized.pb",
+            ),
+            attributes=(
+                "https://openaipublic.azureedge.net/glow-demo/z_manipulate.npy",
+                "https://openaipublic.blob.core.windows.net/glow-demo/z_manipulate.npy",
             ),
         ),
     )

@@ -13,16 +13,16 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import platformdirs
 
-from flowxfer.bundle import MANIFEST, sha256
+from flowxfer.bundle import MANIFEST, Manifest, sha256
 from flowxfer.catalogue import DEFAULT, MODELS, SAMPLER, Model
-from flowxfer.errors import BundleError, DownloadError, MissingExtraError, reason
+from flowxfer.errors import BundleError, DownloadError, LatentsError, MissingExtraError, reason
 from flowxfer.files import replacing
 
 __all__ = ["DEFAULT", "MODELS", "SAMPLER", "Model", "Progress", "cache_folder", "fetch", "list_models", "resolve"]
@@ -217,7 +217,21 @@ def _converted(model: Model, progress: Progress) -> Path:
             progress(f"export {model.name}", 1, 2)
             export_bundle(glow, folder, name=model.name, licence=model.licence, origin=model.urls[0])
             progress(f"export {model.name}", 2, 2)
+            if model.attributes:
+                _add_attributes(model, folder, progress)
     return folder
+
+
+def _add_attributes(model: Model, folder: Path, progress: Progress) -> None:
+    """Put a model's published attribute vectors into its bundle; it is whole without them."""
+    from flowxfer.attributes import ATTRIBUTES, Attributes
+
+    try:
+        vectors = fetch(replace(model, urls=model.attributes, sha256=None), progress=progress)
+        Attributes.from_openai(vectors, Manifest.read(folder)).save(folder / ATTRIBUTES)
+    except (DownloadError, LatentsError) as error:
+        hint = f"`flowxfer attributes import` makes {folder / ATTRIBUTES} of them once you have them"
+        log.warning("%s comes without its attribute vectors: %s; %s", model.name, error, hint)
 
 
 @contextmanager

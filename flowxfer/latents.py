@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,12 +142,18 @@ class Latents:
                 " there; encode the pictures again, or give up that promise: Latents(z.levels, z.model_hash)"
             )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file, whole or not at all."""
+    def save(self, path: str | os.PathLike[str], *, metadata: Mapping[str, str] | None = None) -> None:
+        """Write a safetensors file, whole or not at all.
+
+        Args:
+            path: of the file.
+            metadata: what it is to say beside the model and what computed them.
+        """
         arrays = {f"z{index}": np.ascontiguousarray(level) for index, level in enumerate(self.levels)}
-        metadata = {MODEL_KEY: self.model_hash} | ({NUMERICS_KEY: self.numerics} if self.numerics else {})
+        ours = {MODEL_KEY: self.model_hash} | ({NUMERICS_KEY: self.numerics} if self.numerics else {})
         with replacing(Path(path)) as temporary:
-            temporary.write_bytes(save(arrays, metadata))  # not save_file(), whose errors do not say ENOSPC
+            # Not save_file(), whose errors do not say ENOSPC.
+            temporary.write_bytes(save(arrays, {**(metadata or {}), **ours}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Latents:

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from flowxfer.arrays import read_npy
 from flowxfer.errors import LatentsError, reason
 
-__all__ = ["flatten", "load", "unflatten"]
+__all__ = ["CELEBA", "flatten", "load", "unflatten"]
+
+CELEBA = (
+    "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs", "Big_Lips", "Big_Nose",
+    "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows", "Chubby", "Double_Chin", "Eyeglasses",
+    "Goatee", "Gray_Hair", "Heavy_Makeup", "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache",
+    "Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks",
+    "Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick",
+    "Wearing_Necklace", "Wearing_Necktie", "Young",
+)  # fmt: skip
+"""CelebA's attributes, in its order."""
 
 Floats = NDArray[np.floating]
 Shape = tuple[int, int, int]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from flowxfer import hub
+from flowxfer.attributes import Attributes
 from flowxfer.bundle import Bundle, LatentKind, Manifest, Precision
 from flowxfer.engine import Chunk, EngineName, start
 from flowxfer.errors import InputError
@@ -117,6 +118,15 @@ class Transferer:
         """What computes how, such as ``"exact-fp32, ONNX Runtime on CPU"``: latents belong to it."""
         return self._session.numerics
 
+    @cached_property
+    def attributes(self) -> Attributes:
+        """The attribute vectors that come with the model, by their names; of some models there are none.
+
+        Raises:
+            LatentsError: their file is damaged, or another model's.
+        """
+        return Attributes.of(self._bundle)
+
     def encode(self, faces: Sources, *, quantize: bool = False) -> Latents:
         """Map aligned faces to latents, which stay on the device until they are asked for.
 
@@ -171,10 +181,29 @@ class Transferer:
         Raises:
             InputError: alpha is no finite number, or there are neither one nor N expressions.
         """
+        return self.manipulate(target, self.direction(expression, neutral), alpha)
+
+    def manipulate(self, target: Faces, direction: Latents, alpha: Alpha = 1.0) -> Pixels:
+        """Move faces along a direction: ``z_target + alpha · direction``.
+
+        Args:
+            target: N faces.
+            direction: latents of one, or of N, one for each target: an attribute's vector or several's sum
+                (:attr:`attributes`), or the difference of any two latents.
+            alpha: strength: 0 gives the target back, pixel by pixel. One number, or one for each level, finest first.
+
+        Returns:
+            uint8, shape (N, S, S, 3).
+
+        Raises:
+            InputError: alpha is no finite number, there are neither one nor N directions, or they are no latents.
+            LatentsError: the direction is another model's.
+        """
+        if not isinstance(direction, Latents):
+            raise InputError(f'expected latents, such as attributes["Smiling"], got {type(direction).__name__}')
         targets = self._chunks(target)
-        directions = self._chunks(self.direction(expression, neutral))
         strength = alpha_per_level(alpha, len(self.manifest.latent_shapes))
-        return self._decoded(targets, directions, np.repeat(strength, _count(targets), 0))
+        return self._decoded(targets, self._chunks(direction), np.repeat(strength, _count(targets), 0))
 
     def sweep(self, target: Faces, expression: Faces, neutral: Faces, alphas: Sequence[Alpha] = PAPER_ALPHAS) -> Pixels:
         """:meth:`transfer` of one expression to one target at several strengths.
@@ -282,7 +311,8 @@ class Transferer:
     ) -> Pixels:
         if _count(direction) not in (1, len(alpha)):
             raise InputError(
-                f"expected one expression, or one for each of {len(alpha)} targets, got {_count(direction)}"
+                f"expected one expression or direction, or one for each of {len(alpha)} targets,"
+                f" got {_count(direction)}"
             )
         kind = kind or self.manifest.latents
         return np.concatenate(list(self._session.decode(z, direction, alpha, self._bin_width(quantize), kind)))

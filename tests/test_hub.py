@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from flowxfer import hub
-from flowxfer.bundle import MANIFEST
+from flowxfer import Transferer, hub, openai_latents
+from flowxfer.bundle import MANIFEST, Manifest
 from flowxfer.errors import BundleError, DownloadError, MissingExtraError, WeightsError
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB
 
 
 class Server(ThreadingHTTPServer):
-    """Serves CONTENT with ranges; ``cut`` holds, per coming answer, after how many bytes the connection breaks."""
+    """Serves CONTENT with ranges; ``cut`` holds, per coming answer, after how many bytes the connection breaks.
+
+    ``files`` has what else it serves, by name.
+    """
 
     def __init__(self):
         self.content, self.etag, self.cut, self.ranges = CONTENT, '"v1"', [], []
+        self.files: dict[str, bytes] = {}
         super().__init__(("127.0.0.1", 0), Handler)
 
     @property
@@ -36,12 +43,13 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         asked = self.headers.get("Range")
         server.ranges.append(asked)
-        if self.path != "/weights.pb":
+        content = server.content if self.path == "/weights.pb" else server.files.get(self.path[1:])
+        if content is None:
             return self.send_error(404)
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self._same() else 0
-        if start >= len(server.content):
+        if start >= len(content):
             return self.send_error(416)
-        body = server.content[start:]
+        body = content[start:]
         self.send_response(206 if asked and self._same() else 200)
         self.send_header("Content-Length", str(len(body)))
         if server.etag:
@@ -325,6 +333,46 @@ def test_a_known_model_is_downloaded_converted_and_cached_once(model, server, ca
     assert len(conversion) == 2
     assert hub.list_models()["published"] == "cached"
     assert names(cache / "models") == {"published"}
+
+
+@pytest.fixture
+def celeba(server, tiny_bundle, conversion, monkeypatch):
+    """A model with 32 px faces whose vectors the server has; what it serves for them."""
+    import flowxfer.export
+
+    manifest = Manifest.read(tiny_bundle)
+    rng = np.random.default_rng(0)
+    levels = [rng.normal(size=(40, *shape)).astype(np.float32) for shape in manifest.latent_shapes]
+    file = io.BytesIO()
+    np.save(file, openai_latents.flatten(levels))
+    vectors = server.url.replace("weights.pb", "z_manipulate.npy")
+    server.files[vectors.rsplit("/", 1)[-1]] = file.getvalue()
+    monkeypatch.setattr(
+        flowxfer.export, "export_bundle", lambda glow, folder, **_: shutil.copytree(tiny_bundle, folder)
+    )
+    monkeypatch.setitem(
+        hub.MODELS, "published", hub.Model("published", "a model", "MIT", (server.url,), attributes=(vectors,))
+    )
+    return levels
+
+
+def test_attribute_vectors_come_with_their_model(celeba, cache):
+    flow = Transferer("published", threads=1)
+    np.testing.assert_array_equal(flow.attributes["Smiling"].levels[0], celeba[0][31:32])
+    assert names(cache / "downloads" / "published") == {
+        "weights.pb",
+        "weights.pb.json",
+        "z_manipulate.npy",
+        "z_manipulate.npy.json",
+    }
+
+
+def test_a_model_is_whole_without_them(celeba, server, caplog):
+    server.files["z_manipulate.npy"] = b"no vectors"
+    flow = Transferer("published", threads=1)
+    assert not flow.attributes
+    assert "published comes without its attribute vectors: expected a .npy file of latents" in caplog.text
+    assert "`flowxfer attributes import` makes " in caplog.text
 
 
 def test_two_at_once_make_one_bundle(model, server, conversion):

@@ -151,7 +151,7 @@ def test_alpha_must_be_usable(transferer, faces, alpha):
 
 
 def test_counts_must_fit(transferer, faces):
-    with pytest.raises(InputError, match="expected one expression, or one for each of 3 targets, got 2"):
+    with pytest.raises(InputError, match="expected one expression or direction, or one for each of 3 targets, got 2"):
         transferer.transfer(faces[:3], faces[:2], faces[2])
     with pytest.raises(InputError, match="expected one target and one expression, got 2 and 1"):
         transferer.sweep(faces[:2], faces[2], faces[3])

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import gradio as gr
 
+from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
 from flowxfer.provenance import Marks
 from flowxfer.transferer import Transferer
 
-from . import film_tab, other_tabs, style, transfer_tab
+from . import attributes_tab, film_tab, other_tabs, style, transfer_tab
 from .folder import FOLDER
 from .studio import Studio
 
@@ -39,14 +40,17 @@ def create_app(studio: Studio) -> gr.Blocks:
     with page:
         gr.Markdown(_ABOUT)
         with gr.Tab("Transfer"):
-            first_transfer = transfer_tab.lay_out(studio)
+            first_pictures = [transfer_tab.lay_out(studio)]
         with gr.Tab("Mix"):
-            first_mix = other_tabs.lay_out_mix(studio)
+            first_pictures.append(other_tabs.lay_out_mix(studio))
+        if studio.attributes:
+            with gr.Tab("Attributes"):
+                first_pictures.append(attributes_tab.lay_out(studio))
         with gr.Tab("Sample"):
             other_tabs.lay_out_sample(studio)
         with gr.Tab("Film"):
             stop = film_tab.lay_out(studio)
-        for action, inputs, outputs in (first_transfer, first_mix):
+        for action, inputs, outputs in first_pictures:
             page.load(action, inputs, outputs, show_progress="hidden", api_visibility="private")
         page.unload(stop)
     page.queue(default_concurrency_limit=os.cpu_count(), max_size=_WAITING)
@@ -61,6 +65,7 @@ def serving(
     port: int | None = 7860,
     max_upload_bytes: int = 64 << 20,
     marks: Marks | None = None,
+    attributes: Attributes | None = None,
 ) -> Iterator[str]:
     """Show the app and yield its address; results lie in a folder of its own, which goes with it.
 
@@ -70,13 +75,14 @@ def serving(
         port: likewise; None takes a free one.
         max_upload_bytes: of one file.
         marks: makes what results say of how they were made; by default that they are synthetic.
+        attributes: the vectors that faces are moved along; by default those that come with the model.
 
     Raises:
         InputError: the port is taken.
     """
     port = _free_port(host, port or 0)
     with tempfile.TemporaryDirectory(dir=FOLDER) as results:
-        page = create_app(Studio(flow, Path(results), marks=marks))
+        page = create_app(Studio(flow, Path(results), marks=marks, attributes=attributes))
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,

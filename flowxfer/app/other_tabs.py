@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from . import fields
+from . import fields, results
 from .picker import Picker
 from .sentences import said
 from .studio import Studio
@@ -21,19 +21,13 @@ def lay_out_mix(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
             first = Picker.laid_out(studio, "target", "First face", "at 0")
             second = Picker.laid_out(studio, "target", "Second face", "at 1", chosen=1)
         with gr.Column(scale=6, min_width=320, elem_classes="results"):
-            picture = gr.Image(
-                label="Between them", type="filepath", interactive=False, buttons=[], format="png", elem_id="mixed"
-            )
+            outputs = results.lay_out("Between them", "mixed")
             info = "0 is the first face, 1 the second."
             alpha = fields.slider(0, 1, 0.5, label="alpha", info=info, elem_id="mix-alpha")
-            with gr.Row():
-                face = gr.DownloadButton("Download the picture", size="sm")
-                latents = gr.DownloadButton("Download its latents", size="sm")
-    inputs, outputs = [*first.inputs, *second.inputs, alpha], [picture, face, latents]
+    inputs = [*first.inputs, *second.inputs, alpha]
 
     def mix(*values: Any) -> list[str]:
-        result = studio.mix(first.choice(*values[:2]), second.choice(*values[2:4]), values[4])
-        return [str(result.shown), str(result.face), str(result.latents)]
+        return results.files(studio.mix(first.choice(*values[:2]), second.choice(*values[2:4]), values[4]))
 
     action = said(mix)
     for picker in (first, second):

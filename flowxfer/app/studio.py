@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from flowxfer import hub, images, strips
+from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
 from flowxfer.faces import paste_change
 from flowxfer.images import Pixels
@@ -73,10 +74,13 @@ class Studio:
         flow: the model.
         folder: where results are written.
         marks: makes what they say of how they were made; by default that they are synthetic.
+        attributes: the vectors that faces are moved along; by default those that come with the model.
     """
 
-    def __init__(self, flow: Transferer, folder: Path, *, marks: Marks | None = None) -> None:
-        self.flow = flow
+    def __init__(
+        self, flow: Transferer, folder: Path, *, marks: Marks | None = None, attributes: Attributes | None = None
+    ) -> None:
+        self.flow, self.attributes = flow, flow.attributes if attributes is None else attributes
         self._folder, self._marks = folder, marks or Marks()
         self._written: deque[Path] = deque()
         self._lock = threading.Lock()
@@ -116,6 +120,15 @@ class Studio:
         """Go from one face towards another."""
         face = self.flow.mix(first.latents, second.latents, alpha)[0]
         return self._result(face, first.latents + alpha * (second.latents - first.latents), self._edited(alpha))
+
+    def manipulate(self, face: Choice, strengths: Mapping[str, float]) -> Result:
+        """Change a face's attributes.
+
+        Raises:
+            InputError: there is no such attribute.
+        """
+        changed = face.latents + self.attributes.mixed(strengths)
+        return self._result(self.flow.decode(changed)[0], changed, self._edited(*filter(None, strengths.values())))
 
     def sweep(
         self, target: Choice, expression: Choice, neutral: Choice, first: float, last: float, count: int

@@ -22,6 +22,10 @@ footer { display: none !important; }
 .faces .thumbnail-item.selected { outline: 3px solid var(--color-accent) !important; outline-offset: -1px; }
 .faces .caption-label { font-size: 11px !important; padding: 1px 5px !important; }
 
+.attributes .form {
+    display: grid !important; grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); background: none;
+}
+
 #film-result video { max-height: 420px; }
 @media (min-width: 768px) { .results, .film-made { position: sticky; top: 8px; align-self: flex-start; } }
 @media (max-width: 767px) { .results { order: -1; } }

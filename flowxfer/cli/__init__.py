@@ -12,6 +12,7 @@ import typer
 
 from flowxfer import __version__
 from flowxfer.cli import (
+    attributes,
     batch,
     bench,
     demo,
@@ -36,6 +37,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     faces.sweep: "flowxfer sweep --target me.jpg --expression smile.png --neutral performer/ -o sweep/ --gif",
     faces.mix: "flowxfer mix me.jpg you.jpg --alpha 0.5 -o us.png",
     faces.sample: "flowxfer sample -n 16 --temperature 0.7 --seed 1 -o samples.png",
+    attributes.manipulate: "flowxfer manipulate Smiling=0.8 Eyes_Closed=0.5 -t me.png -o changed.png",
     photo.align: "flowxfer align holiday.jpg -o faces/",
     photo.photo: "flowxfer photo holiday.jpg -e smile.png -n neutral.png --alpha 0.8 -o smiling.png",
     video.video: "flowxfer video film.mp4 -e smile.png -n neutral.png --alpha 0.8 -o smiling.mp4",
@@ -69,6 +71,7 @@ app = typer.Typer(
 )
 for command, example in EXAMPLES.items():
     app.command(epilog=f"Example: {example}")(command)
+app.add_typer(attributes.commands, name="attributes")
 app.add_typer(provenance.commands, name="provenance")
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from flowxfer.cli.attributes import AttributeFile, attributes_of
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute
@@ -24,10 +25,11 @@ def app(
     ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 7860,
     max_upload: Annotated[float, typer.Option(min=0.001, help="MiB of an uploaded file.")] = 64,
+    attributes: AttributeFile = None,
     compute: Compute = BUNDLED,
     marked: Marking = MARKED,
 ) -> None:
-    """Open the web app: transfers, sweeps, mixes, samples and films in the browser."""
+    """Open the web app: transfers, sweeps, mixes, attributes, samples and films in the browser."""
     from flowxfer.app import serving
 
     marking = marks(marked)
@@ -38,6 +40,7 @@ def app(
         port=port,
         max_upload_bytes=round(max_upload * 2**20),
         marks=marking,
+        attributes=attributes_of(flow, attributes),
     ) as address:
         typer.echo(f"{flow.manifest.name} at {address}; Ctrl-C ends it")
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # both ends leave no file behind

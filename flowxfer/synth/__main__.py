@@ -1,4 +1,4 @@
-"""Commands: ``python -m flowxfer.synth dataset | evaluation | demo | film | distribution | sheet``."""
+"""Commands: ``python -m flowxfer.synth dataset | evaluation | labelled | demo | film | distribution | sheet``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--size", type=int, default=64, help="pixels (default %(default)s)")
         command.add_argument("--jitter", type=float, default=1.0, help="of camera and light (default %(default)s)")
         command.add_argument("-o", "--output", type=Path, required=True, help="a .npy; an .npz is written beside it")
+    labelled = commands.add_parser("labelled", help="pictures with a list of attributes, as CelebA has one")
+    labelled.add_argument("--people", type=int, default=1600, help="(default %(default)s)")
+    labelled.add_argument("--size", type=int, default=64, help="pixels (default %(default)s)")
+    labelled.add_argument("--seed", type=int, default=0)
+    labelled.add_argument("-o", "--output", type=Path, required=True, help="a folder")
     demo = commands.add_parser("demo", help="the bundled demo people and their true answers")
     demo.add_argument("-o", "--output", type=Path, default=Path("data/faces"), help="(default %(default)s)")
     sheet = commands.add_parser("sheet", help="a contact sheet: people down, expressions across")
@@ -76,6 +81,12 @@ def _evaluation(options: argparse.Namespace) -> None:
     from .dataset import write_evaluation
 
     write_evaluation(options.output, people=options.people, size=options.size, jitter=options.jitter, progress=_report)
+
+
+def _labelled(options: argparse.Namespace) -> None:
+    from .labelled import write_labelled
+
+    write_labelled(options.output, people=options.people, size=options.size, seed=options.seed, progress=_report)
 
 
 def _demo(options: argparse.Namespace) -> None:

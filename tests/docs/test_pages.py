@@ -62,6 +62,13 @@ def test_openai_weights(checkout):
     assert Transferer("./mine").size == 8
 
 
+def test_attributes(checkout):
+    page = PAGES / "how-to" / "attributes.md"
+    assert run(page) == blocks(page) > 3
+    before = images.load("data/faces/truth/id1/neutral.png", 64)
+    assert (images.load("smirking.png") != before).any()
+
+
 def test_own_model(checkout):
     page = PAGES / "how-to" / "own-model.md"
     assert run(page) == blocks(page) > 3

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from flowxfer import Latents, Transferer, openai_latents
+from flowxfer.attributes import Attributes
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, MANIFEST, WEIGHTS, sha256
 from flowxfer.export import export_bundle
 from flowxfer.glow import save
@@ -87,6 +88,19 @@ def latents(folder: Path) -> Callable:
         (z + z * 0.5).mean()
 
     return file("z.safetensors", seeds, decode)(folder)
+
+
+def attributes(folder: Path) -> Callable:
+    """Attribute vectors, along which a model then moves a face."""
+    transferer = Transferer(bundle_in(folder), threads=1)
+    manifest, z = transferer.manifest, transferer.encode(np.stack([FACE, FACE]))
+    Attributes(["Smiling", "Male"], Latents(z.levels, manifest.model_hash)).save(folder / "a.safetensors")
+
+    def manipulate(path: Path) -> None:
+        found = Attributes.load(path, manifest)
+        transferer.manipulate(FACE, found.mixed(dict.fromkeys(found, 0.5)))
+
+    return file("a.safetensors", [(folder / "a.safetensors").read_bytes()], manipulate)(folder)
 
 
 def openai_vectors(folder: Path) -> Callable:
@@ -178,6 +192,7 @@ KINDS = {
     "manifests": Kind(1200, manifests),
     "graphs": Kind(250, graphs),
     "latents": Kind(1200, latents),
+    "attributes": Kind(500, attributes),
     "openai-latents": Kind(800, openai_vectors),
     "tensorflow-checkpoints": Kind(900, tensorflow_checkpoints),
     "graph-defs": Kind(800, graph_defs),

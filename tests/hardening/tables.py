@@ -11,6 +11,7 @@ from random import Random
 
 import numpy as np
 
+from flowxfer.attributes import read_labels
 from flowxfer.evaluation.action_units import INTENSITIES, PRESENCES, read_openface
 from flowxfer.evaluation.heldout import HeldOut
 from flowxfer.evaluation.judging import LikenessRow
@@ -50,7 +51,13 @@ bo_source,1.0,0.9,0.0,1.2
 bo_target,0.1,0.2,1.2,0.0
 """
 _UNITS = f"[filename, {', '.join(INTENSITIES)}]\n{['ann_0.3.csv', *[' 0.12'] * len(INTENSITIES)]}\n".encode()
+_LABELS = b"2\nSmiling Male\n000001.jpg -1 1\n000002.jpg 1 -1\n", b"picture,Smiling,age\na.png,1,32.5\nb.png,0,64\n"
 _TIDY = b"expression,name,person,alpha,to_source,to_target,of_means\n1,smile,ann,0.3,0.9,0.2,1.1\n2,joy,bo,0.4,,,1.2\n"
+
+
+def labels(folder: Path) -> Callable:
+    """Which picture has which attributes, in both layouts."""
+    return file("labels", _LABELS, read_labels)(folder)
 
 
 def configurations(folder: Path) -> Callable:
@@ -141,6 +148,7 @@ def remembered_hashes(folder: Path) -> Callable:
 
 KINDS = {
     "configurations": Kind(2000, configurations),
+    "labels": Kind(600, labels),
     "paper-tables": Kind(2500, paper_tables),
     "runs": Kind(1000, runs),
     "held-out": Kind(800, held_out),
