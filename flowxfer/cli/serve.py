@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flowxfer.cli.attributes import AttributeFile, attributes_of
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute
@@ -26,10 +27,11 @@ def serve(
     max_queue: Annotated[int, typer.Option(min=1, help="Requests at a time; each beyond gets a 503.")] = 64,
     max_upload: Annotated[float, typer.Option(min=0.001, help="MiB that a request may send.")] = 16,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request must have its answer.")] = 60,
+    attributes: AttributeFile = None,
     compute: Compute = BUNDLED,
     marked: Marking = MARKED,
 ) -> None:
-    """Answer HTTP requests: encode, decode, mean, transfer, sweep, mix, sample.
+    """Answer HTTP requests: encode, decode, mean, transfer, sweep, manipulate, mix, sample.
 
     Requests that come at the same time share batches. /openapi.json describes everything, /v1/health tells the state.
     """
@@ -38,8 +40,9 @@ def serve(
     marking = marks(marked)
     limits = Limits(max_queue=max_queue, max_upload_bytes=round(max_upload * 2**20), timeout_s=timeout)
     flow = transferer(compute, batch_size=batch_size)
+    app = create_app(flow, limits, marking, attributes_of(flow, attributes))
     with listen(host, port) as listener:
         at, port, *_ = listener.getsockname()
         address = f"[{at}]" if ":" in at else at
         typer.echo(f"{flow.manifest.name} at http://{address}:{port}; Ctrl-C ends it")
-        run(create_app(flow, limits, marking), listener)
+        run(app, listener)

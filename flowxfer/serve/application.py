@@ -12,6 +12,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from flowxfer import __version__
+from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
 from flowxfer.provenance import Marks
 from flowxfer.transferer import Transferer
@@ -32,19 +33,25 @@ with one sentence, `{"error": "…"}`.
 """
 
 
-def create_app(flow: Transferer, limits: Limits | None = None, marks: Marks | None = None) -> FastAPI:
+def create_app(
+    flow: Transferer,
+    limits: Limits | None = None,
+    marks: Marks | None = None,
+    attributes: Attributes | None = None,
+) -> FastAPI:
     """Make an ASGI application of a model.
 
     Args:
         flow: the model; requests share batches of its size.
         limits: what the application accepts.
         marks: how pictures are marked; by default they say that they are synthetic.
+        attributes: the vectors that faces are moved along; by default those that come with the model.
     """
     limits = limits or Limits()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = Service(flow)
+        app.state.service = Service(flow, attributes)
         yield
         app.state.service.close()
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Header, Response, UploadFile
 
 from flowxfer import strips
+from flowxfer.errors import InputError
 from flowxfer.images import Pixels
 from flowxfer.latents import Alpha
 from flowxfer.transferer import PAPER_ALPHAS
@@ -136,6 +137,25 @@ async def sweep(
         return await desk.pictures([picture], ["strip"], chosen, desk.edited(*alpha))
     names = [f"{index:03}_alpha_{value:.2f}" for index, value in enumerate(alpha)]
     return await desk.pictures(faces, names, chosen, desk.edited(*alpha))
+
+
+@router.post("/manipulate", summary="Attributes of faces", **_gives("The face, or a ZIP of several.", _PICTURES))
+async def manipulate(
+    desk: AtDesk,
+    faces: Faces,
+    attribute: Annotated[list[str], Form(description="Names, of those that `/v1/health` tells.", min_length=1)],
+    strength: Annotated[list[Number], Form(description="One for each: 0 is unchanged, 1 the whole way.", min_length=1)],
+    align: Align = False,
+    format: Format = "auto",
+    accept: Accept = "",
+) -> Response:
+    """Change attributes of faces, such as Smiling, along vectors in latent space."""
+    if len(attribute) != len(strength) or len(set(attribute)) != len(attribute):
+        counts = f"{len(attribute)} attributes and {len(strength)} strengths"
+        raise InputError(f"expected attributes that differ, and a strength for each, got {counts}")
+    (group,) = await desk.faces({"faces": faces}, align=align)
+    changed = await desk.service.manipulate(group, dict(zip(attribute, strength, strict=True)))
+    return await desk.pictures(changed, _numbers_of(changed), answers.negotiate(format, accept), desk.edited(*strength))
 
 
 @router.post("/mix", summary="From one face to another", **_gives("The face between.", _PICTURE))

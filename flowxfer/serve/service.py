@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels
 from flowxfer.latents import Alpha, Latents, alpha_per_level
@@ -24,10 +25,11 @@ class Service:
 
     Args:
         flow: the model; batches have its size.
+        attributes: the vectors that faces are moved along; by default those that come with the model.
     """
 
-    def __init__(self, flow: Transferer) -> None:
-        self.flow = flow
+    def __init__(self, flow: Transferer, attributes: Attributes | None = None) -> None:
+        self.flow, self.attributes = flow, flow.attributes if attributes is None else attributes
         self._batcher = Batcher(flow.batch_size)
 
     def close(self) -> None:
@@ -60,22 +62,30 @@ class Service:
         strength = self._strength(alpha)
         if len(performed) not in (1, len(z)):
             raise InputError(f"expected one expression, or one for each of {len(z)} targets, got {len(performed)}")
-        return await self.decode(await asyncio.to_thread(self._moved, z, performed, neutrals, [strength] * len(z)))
+        direction = await asyncio.to_thread(self.flow.direction, performed, neutrals)
+        return await self.decode(self._moved(z, direction, [strength] * len(z)))
+
+    async def manipulate(self, faces: Faces, strengths: Mapping[str, float]) -> Pixels:
+        """:meth:`Transferer.manipulate` along several attributes' vectors."""
+        direction = self.attributes.mixed(strengths)
+        (z,) = await self.encode(faces)
+        return await self.decode(self._moved(z, direction, [self._strength(1.0)] * len(z)))
 
     async def sweep(self, target: Faces, expression: Faces, neutral: Faces, alphas: Sequence[Alpha]) -> Pixels:
         """:meth:`Transferer.sweep`."""
         z, performed, neutrals = await self.encode(target, expression, neutral)
         if len(z) != 1 or len(performed) != 1:
             raise InputError(f"expected one target and one expression, got {len(z)} and {len(performed)}")
-        strengths = [self._strength(alpha) for alpha in alphas]
-        return await self.decode(await asyncio.to_thread(self._moved, z, performed, neutrals, strengths))
+        direction = await asyncio.to_thread(self.flow.direction, performed, neutrals)
+        return await self.decode(self._moved(z, direction, [self._strength(alpha) for alpha in alphas]))
 
     async def mix(self, first: Faces, second: Faces, alpha: Alpha) -> Pixels:
         """:meth:`Transferer.mix` of two faces."""
         a, b = await self.encode(first, second)
         if len(a) != 1 or len(b) != 1:
             raise InputError(f"expected one first and one second face, got {len(a)} and {len(b)}")
-        return await self.decode(await asyncio.to_thread(self._moved, a, b, a, [self._strength(alpha)]))
+        direction = await asyncio.to_thread(self.flow.direction, b, a)
+        return await self.decode(self._moved(a, direction, [self._strength(alpha)]))
 
     async def sample(self, n: int, temperature: float, seed: int | None) -> Pixels:
         """:meth:`Transferer.sample`."""
@@ -85,9 +95,8 @@ class Service:
         levels = len(self.flow.manifest.latent_shapes)
         return [float(value) for value in np.broadcast_to(alpha_per_level(alpha, levels)[0], levels)]
 
-    def _moved(self, z: Latents, performed: Latents, neutrals: Latents, alphas: Sequence[Sequence[float]]) -> Latents:
+    def _moved(self, z: Latents, direction: Latents, alphas: Sequence[Sequence[float]]) -> Latents:
         """``z + alpha · direction``, a row for each alpha, in the very arithmetic of the decode graph."""
-        direction = self.flow.direction(performed, neutrals)
         strengths = np.asarray(alphas, self.flow.manifest.latents_dtype)
         levels = [
             a + strengths[:, level, None, None, None] * b

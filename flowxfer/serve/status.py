@@ -21,6 +21,7 @@ class Served(BaseModel):
     levels: int = Field(description="Levels of its latents, and so the most numbers that alpha may have.", examples=[4])
     latents: str = Field(description="`eps` or `raw`.", examples=["eps"])
     precision: str = Field(examples=["exact-fp32"])
+    attributes: list[str] = Field(description="Those that `/v1/manipulate` changes.", examples=[["Smiling", "Male"]])
     licence: str = Field(examples=["CC0-1.0"])
 
 
@@ -69,6 +70,7 @@ async def health(request: Request) -> Health:
             levels=len(manifest.latent_shapes),
             latents=manifest.latents,
             precision=manifest.precision,
+            attributes=list(state.service.attributes),
             licence=manifest.licence,
         ),
         providers=list(state.service.flow.providers),

@@ -9,7 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from flowxfer import Transferer, images
+from flowxfer import Latents, Transferer, images
+from flowxfer.attributes import Attributes
 from flowxfer.probes import probe
 from flowxfer.serve import create_app
 from flowxfer.video import open_source
@@ -83,13 +84,15 @@ def test_http_service(checkout, monkeypatch, tiny_transferer):
     assert fuzzing
     for index, name in enumerate(("me", "you", "smile", "neutral", "neutral2")):
         images.save(probe("photograph", tiny_transferer.size, index), f"{name}.png")
-    with serving(create_app(tiny_transferer)) as (host, port):
+    manifest = tiny_transferer.manifest
+    still = Latents([np.zeros((1, *shape)) for shape in manifest.latent_shapes], manifest.model_hash)
+    with serving(create_app(tiny_transferer, attributes=Attributes(["Smiling"], still))) as (host, port):
         monkeypatch.setenv("A", f"http://{host}:{port}/v1")  # blocks on one page are typed into one shell
         (checkout / "page.md").write_text(
             text.replace("127.0.0.1:8000", f"{host}:{port}").replace("curl ", "curl -sf ")
         )
         assert run(checkout / "page.md") == blocks(checkout / "page.md") == 3
-    for name in ("smiling.png", "us.png", "nobody.jpg", "same.png"):
+    for name in ("smiling.png", "changed.png", "us.png", "nobody.jpg", "same.png"):
         assert images.load(name).shape == (tiny_transferer.size, tiny_transferer.size, 3)
     assert (images.load("same.png") == images.load("me.png")).all()
     with zipfile.ZipFile("both.zip") as both:

@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from flowxfer import Latents
+from flowxfer.attributes import Attributes
 from flowxfer.serve import Limits, create_app
 
 SIZE = 32  # of the tiny model's faces
@@ -36,8 +38,16 @@ def performance(*targets: int, smile: int = 4, neutrals=(5, 6)) -> list[tuple[st
 
 
 @pytest.fixture(scope="session")
-def tiny_app(tiny_transferer):
-    return create_app(tiny_transferer, Limits(max_upload_bytes=1 << 20, max_pixels=1_000_000, max_pictures=12))
+def tiny_attributes(tiny_transferer):
+    rng = np.random.default_rng(0)
+    levels = [0.2 * rng.normal(size=(2, *shape)) for shape in tiny_transferer.manifest.latent_shapes]
+    return Attributes(["Smiling", "Male"], Latents(levels, tiny_transferer.manifest.model_hash))
+
+
+@pytest.fixture(scope="session")
+def tiny_app(tiny_transferer, tiny_attributes):
+    limits = Limits(max_upload_bytes=1 << 20, max_pixels=1_000_000, max_pictures=12)
+    return create_app(tiny_transferer, limits, attributes=tiny_attributes)
 
 
 @pytest.fixture(scope="module")

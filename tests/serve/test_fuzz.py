@@ -18,7 +18,7 @@ from .conftest import face, png
 from .server import serving
 
 OPERATIONS = [("get", path) for path in ("health", "models")] + [
-    ("post", path) for path in ("encode", "decode", "mean", "transfer", "sweep", "mix", "sample")
+    ("post", path) for path in ("encode", "decode", "mean", "transfer", "sweep", "manipulate", "mix", "sample")
 ]
 FILES = {"faces", "target", "expression", "neutral", "first", "second"}
 

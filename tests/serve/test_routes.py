@@ -96,6 +96,18 @@ def test_a_strip_is_labelled(client, tiny_transferer):
     assert np.array_equal(pixels(good(answer)), np.asarray(expected))
 
 
+def test_manipulate(client, tiny_transferer, tiny_attributes):
+    direction = tiny_attributes.mixed({"Smiling": 0.8, "Male": -0.5})
+    expected = tiny_transferer.manipulate([face(0), face(1)], direction)
+    data = {"attribute": ["Smiling", "Male"], "strength": ["0.8", "-0.5"]}
+    answer = client.post("/v1/manipulate", files=[("faces", png(face(n))) for n in range(2)], data=data)
+    assert np.array_equal(list(unzipped(good(answer, "application/zip")).values()), expected)
+    unchanged = client.post(
+        "/v1/manipulate", files={"faces": png(face(1))}, data={"attribute": "Male", "strength": "0"}
+    )
+    assert np.array_equal(pixels(good(unchanged)), face(1))
+
+
 def test_mix_and_sample(client, tiny_transferer):
     files = {"first": png(face(1)), "second": png(face(2))}
     expected = tiny_transferer.mix(face(1), face(2), 0.3)
@@ -150,6 +162,7 @@ def test_health_and_models(client, tiny_transferer, monkeypatch):
     assert health["queue"] == {"requests": 0, "limit": 64}
     assert health["model"]["hash"] == tiny_transferer.manifest.model_hash
     assert (health["model"]["size"], health["model"]["levels"]) == (SIZE, 3)
+    assert health["model"]["attributes"] == ["Smiling", "Male"]
     monkeypatch.setattr("flowxfer.hub.list_models", lambda: {"synthetic-64": "bundled", "tiny": "cached"})
     known, own = client.get("/v1/models").json()
     assert (known["name"], known["licence"], known["served"]) == ("synthetic-64", "CC0-1.0", False)
@@ -225,6 +238,21 @@ def test_mistakes_in_a_request(client, path, data, status, sentence):
     assert sentence in problem(client.post(f"/v1/{path}", data=data, files=performance()), status)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "strengths", "sentence"),
+    [
+        (["Smiling"], ["0.1", "0.2"], "a strength for each, got 1 attributes and 2 strengths"),
+        (["Male", "Male"], ["0.1", "0.2"], "expected attributes that differ, and a strength for each, got 2"),
+        (["male"], ["0.1"], "expected an attribute of the model, got 'male'; did you mean Male?"),
+        (["Male"], ["nan"], "strength: input should be a finite number"),
+        ([], ["1"], "expected the field attribute"),
+    ],
+)
+def test_attributes_that_cannot_be(client, attributes, strengths, sentence):
+    data = {"attribute": attributes, "strength": strengths}
+    assert sentence in problem(client.post("/v1/manipulate", files={"faces": png(face(0))}, data=data), 422)
+
+
 def test_missing_files(client):
     assert problem(client.post("/v1/mix"), 422) == "expected the field first, got none; send it as multipart/form-data"
     answer = client.post("/v1/encode", content=b"x", headers={"content-type": "multipart/form-data"})
@@ -255,7 +283,7 @@ def test_the_schema_is_whole(client):
     """Each operation has a summary, each field a description, each error its sentence."""
     schema = client.get("/openapi.json").json()
     operations = [operation for path in schema["paths"].values() for operation in path.values()]
-    assert len(operations) == 9
+    assert len(operations) == 10
     for operation in operations:
         assert operation["summary"]
         assert operation["description"]
