@@ -288,7 +288,7 @@ def test_the_schema_is_whole(client):
         assert operation["summary"]
         assert operation["description"]
     bodies = [body for name, body in schema["components"]["schemas"].items() if name.startswith("Body_")]
-    assert len(bodies) == 7
+    assert len(bodies) == 8
     assert all(field.get("description") for body in bodies for field in body["properties"].values())
     refused = schema["paths"]["/v1/transfer"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]
     assert refused == {"$ref": "#/components/schemas/Problem"}
