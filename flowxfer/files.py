@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "temporary_folder"]
+__all__ = ["replacing", "sync", "temporary_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,12 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     _remove_leftovers(parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as name, _locked(Path(name)):
         yield Path(name)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk, so that after a power cut it is there if anything is that was written later."""
+    with path.open("r+b") as file:  # Windows syncs no file that is open for reading alone
+        os.fsync(file.fileno())
 
 
 @functools.lru_cache(maxsize=256)  # once in a process, for a folder may hold many thousands of files

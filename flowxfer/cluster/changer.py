@@ -111,7 +111,7 @@ class Changer:
             work = Work(Path(scratch) / film.output.name, {}, resume=False, overwrite=False)
             try:
                 medium = FilmMedium(work, source, encoder, None)
-                medium.begin(0)
+                medium.begin(part.number)
                 try:
                     with closing(ahead(self._changed(part, frames), _WAITING)) as steps:
                         for step in steps:
@@ -120,7 +120,8 @@ class Changer:
                     entry = medium.end()
                 finally:
                     medium.abandon()
-                os.replace(payload(work, 0), film.folder / f"{part.number:06}.packets")
+                packets = payload(work, part.number)
+                os.replace(packets, film.folder / packets.name)
             finally:
                 work.release()
         return Coded(film.output, part.number, _entry(part, entry))

@@ -48,6 +48,7 @@ class _Worker(Generic[Item]):
         self._thread.start()
 
     def stop(self) -> None:
+        """Close the items, wherever they are, and wait for the thread."""
         self._stopped.set()
         self._thread.join()
 

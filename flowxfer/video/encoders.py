@@ -260,6 +260,7 @@ class _Traits:
     samples: int  # of chroma in 64 x 64 pixels
 
     def loss(self, goal: _Traits) -> tuple[bool, bool, int, int, bool, int, int]:
+        """Tell what pictures of the goal's traits lose in these, the worst first, and then what is stored in vain."""
         return (
             self.rgb != goal.rgb,
             self.grey and not goal.grey,

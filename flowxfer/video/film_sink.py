@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import suppress
 from io import BufferedWriter
+from pathlib import Path
 from typing import Any
 
 from av.packet import Packet
@@ -12,6 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
 from flowxfer.faces import Patch
+from flowxfer.files import sync
 from flowxfer.provenance import Mark, stamp
 
 from .colours import add_change, as_format, enlarged, from_rgb
@@ -26,7 +29,7 @@ __all__ = ["FilmMedium"]
 
 
 class FilmMedium:
-    """Packets in one file a segment; their sizes and times are in the journal.
+    """Packets in one file a segment; their sizes, times and checksum are in the journal.
 
     Args:
         work: the work folder.
@@ -39,12 +42,13 @@ class FilmMedium:
         self._work, self._source, self._encoder, self._mark = work, source, encoder, mark
         self._context: VideoCodecContext | None = None
         self._payload: BufferedWriter | None = None
+        self._digest = hashlib.sha256()
         self._packets: list[tuple[int, int, bool]] = []
         self._duration = 0
 
     def begin(self, number: int) -> None:
         """Start a fresh encoder."""
-        self._context, self._packets = self._encoder.open(), []
+        self._context, self._packets, self._digest = self._encoder.open(), [], hashlib.sha256()
         self._payload = payload(self._work, number).open("wb")
 
     def add(self, frame: Frame, new: New, box: Box | None) -> None:
@@ -58,13 +62,16 @@ class FilmMedium:
         self._take(self._context.encode(picture))
 
     def end(self) -> dict[str, Any]:
-        """Flush the encoder."""
+        """Flush the encoder, and wait until the packets are on the disk."""
         assert self._context is not None
         assert self._payload is not None
         self._take(self._context.encode(None))
         self._payload.close()
+        path = Path(self._payload.name)
         self.abandon()
-        return {"packets": self._packets, "duration": self._duration}
+        sync(path)
+        files = {path.name: self._digest.hexdigest()}
+        return {"packets": self._packets, "duration": self._duration, "files": files}
 
     def abandon(self) -> None:
         """Close the payload."""
@@ -80,6 +87,7 @@ class FilmMedium:
         join(joined, self._encoder, self._work, self._source, self._mark)
         if self._mark is not None:
             stamp(joined, self._mark)
+        sync(joined)  # before the segments go
         os.replace(joined, self._work.output)
 
     def _picture(self, frame: Frame, new: New, box: Box | None) -> VideoFrame:
@@ -98,6 +106,8 @@ class FilmMedium:
     def _take(self, packets: list[Packet[Any]]) -> None:
         assert self._payload is not None
         for packet in packets:
-            self._payload.write(bytes(packet))
+            data = bytes(packet)
+            self._payload.write(data)
+            self._digest.update(data)
             assert packet.pts is not None
             self._packets.append((packet.size, packet.pts, packet.is_keyframe))

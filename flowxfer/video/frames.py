@@ -6,9 +6,8 @@ from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flowxfer.faces import Patch
+from flowxfer.faces import Patch, Picture
 from flowxfer.images import Pixels
 
 __all__ = ["Box", "Frame", "New", "shown"]
@@ -20,8 +19,8 @@ New: TypeAlias = "Pixels | Patch"
 """What a frame becomes: RGB, upright, shape (H, W, 3), uint8; or what is added to it."""
 
 
-class Frame:
-    """One picture of a film; also a :class:`~flowxfer.faces.Picture`, which is looked at in parts.
+class Frame(Picture):
+    """One picture of a film.
 
     Attributes:
         index: from 0, counted in the chosen range.
@@ -39,20 +38,6 @@ class Frame:
         """The whole picture."""
         assert self._pixels is not None
         return self._pixels
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the pixels."""
-        return self.pixels.shape
-
-    @property
-    def grey(self) -> NDArray[np.uint8]:
-        """How bright it is, shape (H, W): the green channel."""
-        return self.pixels[..., 1]
-
-    def part(self, rows: slice, columns: slice) -> Pixels:
-        """Cut out RGB."""
-        return self.pixels[rows, columns]
 
 
 def shown(frame: Frame, new: New) -> Pixels:

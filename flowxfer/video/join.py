@@ -74,7 +74,7 @@ def join(target: Path, encoder: Encoder, work: Work, source: Source, mark: Mark 
             container.metadata.update(tags(mark, metadata) if mark else metadata)
             copies = _copies(film, container, source.path, target)
             range_ = _Range(source.begin + shift, None if source.end is None else source.begin + source.end)
-            container.set_chapters(list(_chapters(film, range_, source)))
+            container.set_chapters(list(_chapters(film, range_)))
             packets = [
                 coded.packets(video, encoder.look.time_base, shift),
                 _copied(film, copies, range_, trimmed=source.start is not None),
@@ -119,7 +119,8 @@ class _Coded:
         decoded = itertools.chain(ahead, self.ticks)
         ends = dict(itertools.pairwise(self.ticks))
         ends[self.ticks[-1]] = self.ticks[-1] + self._last_duration
-        for number, entry in enumerate(self._work.entries()):
+        for number in range(self._work.segments):
+            entry = self._work.checked(number)
             with payload(self._work, number).open("rb") as file:
                 for size, tick, key in entry["packets"]:
                     packet = Packet(file.read(size))
@@ -194,7 +195,7 @@ def _copied(film: InputContainer, copies: dict[int, Stream], range_: _Range, *, 
         log.warning("the sound of %s breaks off: %s", film.name, error)
 
 
-def _chapters(film: InputContainer, range_: _Range, source: FilmSource) -> Iterator[av.container.core.Chapter]:
+def _chapters(film: InputContainer, range_: _Range) -> Iterator[av.container.core.Chapter]:
     for chapter in film.chapters():
         unit = chapter["time_base"]
         if unit is None:

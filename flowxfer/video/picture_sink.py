@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowxfer.bundle import sha256
 from flowxfer.images import save
 from flowxfer.provenance import Mark
 
@@ -24,19 +25,22 @@ class PictureMedium:
 
     def __init__(self, work: Work, names: list[str] | None, mark: Mark | None) -> None:
         self._work, self._names, self._folder = work, names, work.folder / "pictures"
-        self._mark = mark
+        self._mark, self._files = mark, dict[str, str]()
 
     def begin(self, number: int) -> None:
         """Pictures of an unfinished segment are written again, each whole or not at all."""
+        self._files = {}
 
     def add(self, frame: Frame, new: New, box: Box | None) -> None:
         """Write a picture."""
         name = self._names[frame.index] if self._names else f"frame_{frame.index + 1:06}"
-        save(shown(frame, new), self._folder / f"{name}.png", self._mark)
+        path = self._folder / f"{name}.png"
+        save(shown(frame, new), path, self._mark)
+        self._files[path.relative_to(self._work.folder).as_posix()] = sha256(path)
 
     def end(self) -> dict[str, Any]:
-        """Nothing but the pictures is to be known."""
-        return {}
+        """Nothing but the pictures' checksums is to be known."""
+        return {"files": self._files}
 
     def abandon(self) -> None:
         """Nothing is open."""

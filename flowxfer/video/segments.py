@@ -33,7 +33,10 @@ class Medium(Protocol):
         ...
 
     def end(self) -> dict[str, Any]:
-        """Finish the segment, and tell what the journal has to know about it, in JSON values."""
+        """Finish the segment, and tell what the journal has to know about it, in JSON values.
+
+        Among it are ``files``: the SHA-256 of each, by its name in the work folder.
+        """
         ...
 
     def abandon(self) -> None:

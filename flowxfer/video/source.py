@@ -22,6 +22,8 @@ __all__ = ["Source", "Sources", "open_source", "require_av"]
 Sources: TypeAlias = "str | os.PathLike[str] | Iterable[Any]"
 """A film, a folder of pictures, a glob pattern, or an iterable of uint8 arrays and PIL images."""
 
+_PICTURES = set(SUFFIXES) - {".gif"}  # those are films
+
 
 class Source:
     """Frames in order of time; a context manager.
@@ -103,9 +105,6 @@ def open_source(
     from .film_source import FilmSource
 
     return FilmSource(path, start=begin, end=stop)
-
-
-_PICTURES = set(SUFFIXES) - {".gif"}  # those are films
 
 
 def require_av(purpose: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,21 +12,25 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from flowxfer.errors import VideoError
-from flowxfer.files import replacing
+from flowxfer.files import replacing, sync
 
-from .journal import read_entry, read_values
+from .journal import check_files, read_entry, read_job, write_entry
 
 __all__ = ["Work"]
 
 _JOB = "job.json"
+_VERSION = {"version of work folders": 2}  # with checksums
+
+log = logging.getLogger(__name__)
 
 
 class Work:
     """A folder beside the output, ``.NAME.partial``, in which segment after segment becomes safe.
 
     A segment counts from the moment its journal entry has its name, which is the last thing that is written of it. So
-    a run that is killed leaves whole segments, and perhaps the beginning of one that does not count. One run at a time
-    holds the folder.
+    a run that is killed leaves whole segments, and perhaps the beginning of one that does not count. A segment that a
+    disk or a power cut damaged is noticed by its checksums, and made again with all after it. One run at a time holds
+    the folder.
 
     Args:
         output: what is being made.
@@ -35,12 +40,12 @@ class Work:
 
     Raises:
         VideoError: another run holds the folder; or an unfinished run is there, and neither is asked for, or its job
-            is another, or it is damaged; or the folder cannot be written to.
+            is another or damaged; or the folder cannot be written to.
     """
 
     def __init__(self, output: Path, job: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
         self.output, self.folder = output, output.with_name(f".{output.name}.partial")
-        job = json.loads(json.dumps(job))  # tuples become lists, as in the file
+        job = json.loads(json.dumps(job | _VERSION))  # tuples become lists, as in the file
         # Frames that are edited with settings have a record each, and what an encoder made has packets.
         self._fields = [field for field, given in (("records", "settings"), ("packets", "encoder")) if given in job]
         if self.folder.is_symlink():
@@ -67,8 +72,7 @@ class Work:
         if segments:
             if resume:
                 self._check(job)
-                self._check_segments(segments)
-                return segments
+                return self._sound(segments)
             if not overwrite:
                 raise VideoError(
                     f"an unfinished run of {self.output} is in {self.folder}; resume goes on with it, overwrite "
@@ -78,10 +82,11 @@ class Work:
         self.folder.mkdir()
         with replacing(self.folder / _JOB) as temporary:
             temporary.write_text(json.dumps(job))
+            sync(temporary)
         return 0
 
     def _check(self, job: dict[str, Any]) -> None:
-        there = read_values(self.folder / _JOB)
+        there = read_job(self.folder / _JOB)
         other = sorted(name for name in job if job[name] != there.get(name))
         other += ["what this one does not have"] if there.keys() - job.keys() else []
         if other:
@@ -90,15 +95,22 @@ class Work:
                 "or overwrite it without resuming"
             )
 
-    def _check_segments(self, segments: int) -> None:
-        """Find out what is wrong with them before there is work to lose."""
+    def _sound(self, segments: int) -> int:
+        """Count the segments before the first that is damaged, and forget the others: they are made again."""
         if links := [path for path in self.folder.rglob("*") if path.is_symlink()]:
             raise VideoError(
                 f"expected no links in the unfinished run, got {links[0]}, through which it would write elsewhere; "
                 "overwrite it without resuming"
             )
         for number in range(segments):
-            self.entry(number)
+            try:
+                self.checked(number)
+            except VideoError as error:
+                log.warning("%s", error)
+                for later in reversed(range(number, segments)):  # so that what is left has no gap
+                    self._entry(later).unlink()
+                return number
+        return segments
 
     def _count(self) -> int:
         if not (self.folder / _JOB).exists():
@@ -110,8 +122,7 @@ class Work:
 
     def commit(self, entry: dict[str, Any]) -> None:
         """Make the next segment safe: its files are written, and this says what they hold, in JSON values."""
-        with replacing(self._entry(self.segments)) as temporary:
-            temporary.write_text(json.dumps(entry))
+        write_entry(self._entry(self.segments), entry)
         self.segments += 1
 
     def entries(self) -> Iterator[dict[str, Any]]:
@@ -122,6 +133,12 @@ class Work:
     def entry(self, number: int) -> dict[str, Any]:
         """Read one journal entry."""
         return read_entry(self._entry(number), self._fields)
+
+    def checked(self, number: int) -> dict[str, Any]:
+        """Read one journal entry, and its segment's files once: they are what was written."""
+        entry = self.entry(number)
+        check_files(self._entry(number), entry)
+        return entry
 
     def remove(self) -> None:
         """Take the folder away: the output is in its place, or there is nothing worth keeping."""

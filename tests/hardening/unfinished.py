@@ -14,10 +14,12 @@ from random import Random
 import numpy as np
 
 from flowxfer import Transferer
+from flowxfer.bundle import sha256
 from flowxfer.faces import tracking
 from flowxfer.faces.detector import crop_transform
 from flowxfer.faces.resampling import resample
 from flowxfer.video import Options, edit, job, open_sink
+from flowxfer.video.journal import write_entry
 from tests.hardening.law import Kind, tried
 from tests.hardening.models import FACE, bundle_in
 from tests.hardening.mutation import mutated, mutated_json
@@ -51,6 +53,20 @@ def begin(folder: Path, output: Path, *, smooth: float) -> Callable[[], object]:
     return functools.partial(run, options=options)
 
 
+def repair(path: Path) -> None:
+    """Make a segment's checksums right again, so that they do not hide what else is wrong.
+
+    Args:
+        path: of its entry, which stays as it is where it cannot be read; or of its packets.
+    """
+    own = path.with_suffix(".json")
+    with suppress(FileNotFoundError, ValueError, RecursionError):
+        entry = json.loads(own.read_bytes())
+        if isinstance(entry, dict):
+            entry.pop("sha256", None)
+            write_entry(own, entry if path == own else entry | {"files": {path.name: sha256(path)}})
+
+
 def _kind(name: str, smooth: float) -> Callable[[Path], Callable]:
     """Damaged or hostile journals and packets of a film, or of a folder of pictures."""
 
@@ -70,6 +86,8 @@ def _kind(name: str, smooth: float) -> Callable[[Path], Callable]:
             data = path.read_bytes()
             by_value = path.suffix == ".json" and random.random() < 0.6
             path.write_bytes(mutated_json(json.loads(data), random) if by_value else mutated([data], random))
+            if path.name != "job.json" and random.random() < 0.5:
+                repair(path)
             tried(resume)
 
         return attempt
