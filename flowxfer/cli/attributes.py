@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowxfer.attributes import Attributes
     from flowxfer.transferer import Transferer
 
-__all__ = ["EXAMPLES", "AttributeFile", "attributes_of", "commands", "learn", "manipulate"]
+__all__ = ["EXAMPLES", "AttributeFile", "attributes_of", "commands", "learn", "manipulate", "strengths"]
 
 AttributeFile = Annotated[
     Path | None,
@@ -46,11 +46,11 @@ def manipulate(
     """
     from flowxfer import images
 
-    strengths, targets = _strengths(settings), images.expand(target)
+    wanted, targets = strengths(settings), images.expand(target)
     destinations, marking = outputs(output, names(targets), force), marks(marked)
     flow = transferer(compute)
-    direction = attributes_of(flow, attributes).mixed(strengths)
-    mark = marking.edited(flow.manifest, *strengths.values())
+    direction = attributes_of(flow, attributes).mixed(wanted)
+    mark = marking.edited(flow.manifest, *wanted.values())
     for path, destination in zip(track(targets, len(targets), "manipulate"), destinations, strict=True):
         images.save(flow.manipulate(images.load(path, flow.size), direction)[0], destination, mark)
         typer.echo(destination)
@@ -130,17 +130,22 @@ def attributes_of(flow: Transferer, file: Path | None) -> Attributes:
     return flow.attributes if file is None else Attributes.load(file, flow.manifest)
 
 
-def _strengths(settings: Sequence[str]) -> dict[str, float]:
-    strengths: dict[str, float] = {}
+def strengths(settings: Sequence[str]) -> dict[str, float]:
+    """Read settings such as ``Smiling=0.8``.
+
+    Raises:
+        InputError: one is none, or its strength no number.
+    """
+    found: dict[str, float] = {}
     for setting in settings:
         name, _, strength = setting.rpartition("=")
         try:
-            strengths[name] = float(strength)
+            found[name] = float(strength)
         except ValueError:
             name = ""
         if not name:
             raise InputError(f"expected attributes with their strengths, such as Smiling=0.8, got {setting!r}")
-    return strengths
+    return found
 
 
 def _kept(text: str | None, attributes: Sequence[str]) -> Sequence[str]:

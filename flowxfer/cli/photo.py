@@ -11,16 +11,9 @@ import typer
 from flowxfer.cli.finding import WAYS, Finder, Way, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
-from flowxfer.cli.options import (
-    BUNDLED,
-    Alpha,
-    Compute,
-    Expression,
-    Force,
-    Neutral,
-    Output,
-)
-from flowxfer.cli.running import alphas, names, outputs, track, transferer, unused
+from flowxfer.cli.options import BUNDLED, Compute, Force, Output
+from flowxfer.cli.performing import PERFORMING, Performing, check, performer, strength
+from flowxfer.cli.running import names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,10 +68,8 @@ def align(
 @grouped
 def photo(
     photo: Annotated[Path, typer.Argument(help="A whole photograph.")],
-    expression: Expression,
-    neutral: Neutral,
     output: Output,
-    alpha: Alpha = "0.4",
+    performing: Performing = PERFORMING,
     face: Which = "largest",
     detector: Finder = "dlib",
     rotations: Rotations = False,
@@ -87,7 +78,7 @@ def photo(
     marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
-    """Give somebody in a photograph the expression of another person.
+    """Give somebody in a photograph the expression of another person, or attributes such as Smiling.
 
     The performer's pictures are aligned faces; `flowxfer align` makes them. Outside of the face no pixel changes, which
     a PNG keeps and a JPEG does not. The photograph's colour profile and EXIF are kept, and below the mark its XMP.
@@ -95,22 +86,23 @@ def photo(
     from flowxfer import faces, images
 
     (path,) = outputs(output, [photo.stem], force)
-    values, which, find = alphas(alpha), choice(face), find_by(detector)
-    strength, marking = values[0] if len(values) == 1 else values, marks(marked)
+    check(performing)
+    alpha = strength(performing)
+    alpha = 0.4 if alpha is None else alpha
+    which, find, marking = choice(face), find_by(detector), marks(marked)
     picture = images.load(photo)
     flow = transferer(compute)
     result = faces.transfer_photo(
         flow,
         picture,
-        images.load(expression, flow.size),
-        images.load_faces(neutral, flow.size, resize=True),
-        strength,
+        *performer(flow, performing),
+        alpha,
         face=which,
         detector=find,
         rotations=rotations,
         paste=getattr(faces, WAYS[paste]),
     )
-    images.save(result, path, marking.edited(flow.manifest, strength), original=photo)
+    images.save(result, path, marking.edited(flow.manifest, alpha), original=photo)
     typer.echo(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +15,8 @@ from flowxfer.cli.finding import WAYS, Finder, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute, Force, Output
-from flowxfer.cli.running import alphas, measure, transferer
+from flowxfer.cli.performing import Performing, check, performer, strength
+from flowxfer.cli.running import measure, transferer
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,30 +29,37 @@ __all__ = ["video"]
 _INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 Which = Annotated[str, typer.Option(help="Whose face changes: largest, leftmost, or a number from 0, from the left.")]
-Expression = Annotated[
-    Path | None, typer.Option("--expression", "-e", help="The performer with the expression.", show_default=False)
-]
-Neutral = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--neutral",
-        "-n",
-        help="The performer without: pictures or folders (repeatable), averaged.",
-        show_default="with --driver its first 250 faces, turned as the head is",
-    ),
-]
-Driver = Annotated[
-    Path | None, typer.Option(help="A film of the performer, instead of one expression.", show_default=False)
-]
-Alpha = Annotated[
-    str | None,
-    typer.Option(
-        "--alpha",
-        "-a",
-        help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5",
-        show_default="0.4, with --driver 1",
-    ),
-]
+
+
+@dataclass(frozen=True)
+class _Performing(Performing):
+    """Another film may perform too."""
+
+    neutral: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--neutral",
+            "-n",
+            help="The performer without: pictures or folders (repeatable), averaged.",
+            show_default="with --driver its first 250 faces, turned as the head is",
+        ),
+    ] = None
+    alpha: Annotated[
+        str | None,
+        typer.Option(
+            "--alpha",
+            "-a",
+            help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5",
+            show_default="0.4, with --driver or --attribute 1",
+        ),
+    ] = None
+    driver: Annotated[
+        Path | None, typer.Option(help="A film of the performer, instead of one expression.", show_default=False)
+    ] = None
+
+
+_PERFORMING = _Performing()
+
 Paste = Annotated[
     Literal["change", "face", "blend", "crop"] | None,
     typer.Option(
@@ -66,10 +75,7 @@ Reference = Annotated[Path | None, typer.Option(help="Change the face most like 
 def video(
     film: Annotated[Path, typer.Argument(help="A film, a folder of films or pictures, a pattern; a photo to drive.")],
     output: Output,
-    expression: Expression = None,
-    neutral: Neutral = None,
-    driver: Driver = None,
-    alpha: Alpha = None,
+    performing: _Performing = _PERFORMING,
     face: Which = "largest",
     reference: Reference = None,
     driver_face: Annotated[str, typer.Option(help="Which of several faces in the driver.")] = "largest",
@@ -98,7 +104,7 @@ def video(
     marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
-    """Give somebody in a film the expression of another person, or all that another film's performer does.
+    """Give somebody in a film the expression of another person, attributes, or all that another film's performer does.
 
     The performer's pictures are aligned faces; `flowxfer align` makes them. With --driver, a photograph becomes a film
     with the driver's times and sound. Sound and subtitles are copied, frames without a face go through as they were,
@@ -107,10 +113,7 @@ def video(
     from flowxfer import faces
     from flowxfer.video import Options, films_in
 
-    if (expression is None) == (driver is None):
-        raise InputError("expected --expression or --driver, one of them: who performs?")
-    if expression is not None and not neutral:
-        raise InputError("expected --neutral beside --expression: the performer without it")
+    _check(performing)
     find = find_by(detector)
     whom: Choice = choice(face) if reference is None else faces.Reference(reference, find)
     options = Options(
@@ -133,7 +136,7 @@ def video(
     marking = marks(marked)
     flow = transferer(compute)
     options = dataclasses.replace(options, mark=marking.edited(flow.manifest))
-    performance = _performance(flow, expression, neutral, driver, alpha)
+    performance = _performance(flow, performing)
     with _interruptible():
         if film.is_dir() and films_in(film):
             _all(film, output, performance, options)
@@ -141,19 +144,23 @@ def video(
             _one(film, output, performance, options)
 
 
-def _performance(
-    flow: Transferer, expression: Path | None, neutral: list[str] | None, driver: Path | None, alpha: str | None
-) -> dict[str, Any]:
+def _check(performing: _Performing) -> None:
+    given = performing.expression is not None, bool(performing.attribute), performing.driver is not None
+    if sum(given) != 1:
+        raise InputError("expected one of --expression, --attribute and --driver: who performs?")
+    if performing.driver is None:
+        check(performing)
+
+
+def _performance(flow: Transferer, performing: _Performing) -> dict[str, Any]:
     from flowxfer import images
 
-    strengths = None if alpha is None else alphas(alpha)
-    return {
-        "expression": None if expression is None else images.load(expression, flow.size),
-        "neutral": images.load_faces(neutral, flow.size, resize=True) if neutral else None,
-        "driver": driver,
-        "alpha": strengths[0] if strengths and len(strengths) == 1 else strengths,
-        "transferer": flow,
-    }
+    calm, faces = performing.neutral, dict[str, Any]()
+    if performing.driver is None:
+        faces = dict(zip(("expression", "neutral"), performer(flow, performing), strict=True))
+    elif calm:
+        faces["neutral"] = images.load_faces(calm, flow.size, resize=True)
+    return faces | {"driver": performing.driver, "alpha": strength(performing), "transferer": flow}
 
 
 def _one(film: Path, output: Path, performance: dict[str, Any], options: Options) -> None:

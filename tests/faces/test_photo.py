@@ -7,7 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flowxfer import faces, images
+from flowxfer import Latents, faces, images
+from flowxfer.attributes import Attributes
 from flowxfer.cli import photo as commands
 from flowxfer.cli.running import Commands
 from flowxfer.errors import InputError
@@ -113,3 +114,22 @@ def test_photo_changes_the_largest_face_only(folder, tiny_bundle):
     assert "found none" in run(f"photo wall.png {performance} -o other.png", 2).stderr
     assert "got 'tallest'" in run(f"photo couple.png {performance} --face tallest -o other.png", 2).stderr
     assert not (folder / "other.png").exists()
+
+
+def test_photo_with_an_attribute_in_place_of_an_expression(folder, tiny_bundle, tiny_transferer):
+    vector = tiny_transferer.direction("smile.png", "neutral.png")
+    Attributes(["Smiling"], Latents(vector.levels, vector.model_hash)).save("smiling.safetensors")
+    attribute = f"--attributes smiling.safetensors -m {tiny_bundle} -o attribute.png"
+    run(f"photo couple.png -e smile.png -n neutral.png -a 0.5 -m {tiny_bundle} -o expression.png")
+    run(f"photo couple.png --attribute Smiling=0.5 {attribute}")
+    assert np.array_equal(images.load("attribute.png"), images.load("expression.png"))
+    run(f"photo couple.png --attribute Smiling=1 --alpha 0.5 --force {attribute}")
+    assert np.array_equal(images.load("attribute.png"), images.load("expression.png"))
+
+
+def test_photo_needs_to_know_what_is_transferred(folder, tiny_bundle):
+    for given in ("", "-e smile.png -n neutral.png --attribute Smiling=1"):
+        result = run(f"photo couple.png {given} -m {tiny_bundle} -o out.png", 2)
+        assert "expected --expression or --attribute, one of them: what is transferred?" in result.stderr
+    result = run(f"photo couple.png -e smile.png -m {tiny_bundle} -o out.png", 2)
+    assert "expected --neutral beside --expression: the performer without it" in result.stderr

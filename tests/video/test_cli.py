@@ -12,7 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flowxfer import images
+from flowxfer import Latents, images
+from flowxfer.attributes import Attributes
 from flowxfer.cli import photo
 from flowxfer.cli import video as commands
 from flowxfer.cli.running import Commands
@@ -52,6 +53,11 @@ def run(line, status=0):
         raise result.exception
     assert result.exit_code == status, result.output
     return result
+
+
+def frames(path):
+    with open_source(path) as film:
+        return [frame.pixels for frame in film.frames()]
 
 
 def refused(line):
@@ -132,9 +138,25 @@ def test_a_folder_of_films(here, model):
     assert run(f"films -e smile.png -n neutral.png {model} -o out --resume").stdout == ""
 
 
+def test_an_attribute_in_place_of_an_expression(here, model, tiny_transferer):
+    """The expression vector under a name does what the expression does."""
+    vector = tiny_transferer.direction("smile.png", "neutral.png")
+    Attributes(["Smiling"], Latents(vector.levels, vector.model_hash)).save("smiling.safetensors")
+    run(f"film.mkv -e smile.png -n neutral.png -a 0.5 {model} -o expression.mkv")
+    run(f"film.mkv --attribute Smiling=0.5 --attributes smiling.safetensors {model} -o attribute.mkv")
+    for one, other, before in zip(*map(frames, ("expression.mkv", "attribute.mkv", "film.mkv")), strict=True):
+        np.testing.assert_array_equal(one, other)
+        changed = (one != before).any()
+    assert changed
+
+
 def test_mistakes_are_one_sentence(here, model):
-    assert "expected --expression or --driver" in refused(f"film.mkv {model} -o out.mkv")
+    assert "expected one of --expression, --attribute and --driver" in refused(f"film.mkv {model} -o out.mkv")
     assert "expected --neutral beside --expression" in refused(f"film.mkv -e smile.png {model} -o out.mkv")
+    both = f"film.mkv -e smile.png -n neutral.png --attribute Smiling=1 {model} -o out.mkv"
+    assert "expected one of --expression, --attribute and --driver" in refused(both)
+    assert "such as Smiling=0.8, got 'Smiling'" in refused(f"film.mkv --attribute Smiling {model} -o out.mkv")
+    assert "expected an attribute of the model" in refused(f"film.mkv --attribute Smiling=1 {model} -o out.mkv")
     edit = f"-e smile.png -n neutral.png {model}"
     assert "but there is nothing" in refused(f"nowhere.mp4 {edit} -o out.mkv")
     assert "expected a film's name to end in" in refused(f"film.mkv {edit} -o out.txt")

@@ -1,0 +1,98 @@
+"""What is transferred to photographs and films: somebody's expression, or attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowxfer.cli.attributes import AttributeFile, attributes_of, strengths
+from flowxfer.cli.running import alphas
+from flowxfer.errors import InputError
+
+if TYPE_CHECKING:
+    from flowxfer.latents import Alpha
+    from flowxfer.transferer import Faces, Transferer
+
+__all__ = ["PERFORMING", "Performing", "check", "performer", "strength"]
+
+
+@dataclass(frozen=True)
+class Performing:
+    """The options that say what is transferred, and how much of it."""
+
+    expression: Annotated[
+        Path | None, typer.Option("--expression", "-e", help="The performer with the expression.", show_default=False)
+    ] = None
+    neutral: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--neutral",
+            "-n",
+            help="The performer without: pictures or folders (repeatable), averaged.",
+            show_default=False,
+        ),
+    ] = None
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="In place of an expression an attribute and its strength, such as Smiling=0.8; may be repeated.",
+            show_default=False,
+        ),
+    ] = None
+    attributes: AttributeFile = None
+    alpha: Annotated[
+        str | None,
+        typer.Option(
+            "--alpha",
+            "-a",
+            help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5",
+            show_default="0.4, with --attribute 1",
+        ),
+    ] = None
+
+
+PERFORMING = Performing()
+
+
+def check(performing: Performing) -> None:
+    """Find contradictions before the model is loaded.
+
+    Raises:
+        InputError: there are an expression and attributes, or neither; or no performer without the expression.
+    """
+    if (performing.expression is None) == (not performing.attribute):
+        raise InputError("expected --expression or --attribute, one of them: what is transferred?")
+    if performing.expression is not None and not performing.neutral:
+        raise InputError("expected --neutral beside --expression: the performer without it")
+    strengths(performing.attribute or [])
+
+
+def performer(flow: Transferer, performing: Performing) -> tuple[Faces, Faces]:
+    """The performer with the expression and without; of attributes, their direction and nothing.
+
+    Raises:
+        ImageError: a picture cannot be read.
+        InputError: the model has no such attribute.
+    """
+    from flowxfer import images
+
+    if performing.expression is None:
+        direction = attributes_of(flow, performing.attributes).mixed(strengths(performing.attribute or []))
+        return direction, 0 * direction
+    neutral = images.load_faces(performing.neutral or [], flow.size, resize=True)
+    return images.load(performing.expression, flow.size), neutral
+
+
+def strength(performing: Performing) -> Alpha | None:
+    """One number, or one for each level; None where none was asked for.
+
+    Raises:
+        InputError: it is no number.
+    """
+    values = None if performing.alpha is None else alphas(performing.alpha)
+    if values is None:
+        return 1.0 if performing.attribute else None
+    return values[0] if len(values) == 1 else values
