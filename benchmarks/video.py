@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from flowxfer import Transferer, images
-from flowxfer.faces import Tracker, paste_change
+from flowxfer.faces import Tracker, paste_blend
 from flowxfer.video import Options, edit, open_sink, open_source
 from flowxfer.video.changes import Edit, Smoothing
 from flowxfer.video.pipeline import changed, followed, pasted
@@ -85,7 +85,7 @@ def stages(film: Path, folder: Path, transferer: Transferer, codec: str) -> dict
         frames = account("decode", lambda: list(source.frames()))
         steps = account("detect, track, align", lambda: list(followed(iter(frames), tracker)))
         steps = account(FLOW, lambda: list(changed(iter(steps), change, transferer.batch_size)))
-        steps = list(pasted(iter(steps), paste_change))  # what is added is only noted here
+        steps = list(pasted(iter(steps), paste_blend))  # what is added is only noted here
         assert all(step.box for step in steps), "every frame has a face that changes"
 
         def write() -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from flowxfer import hub, images, strips
 from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
-from flowxfer.faces import paste_change
+from flowxfer.faces import paste_blend
 from flowxfer.images import Pixels
 from flowxfer.latents import Alpha, Latents
 from flowxfer.provenance import Mark, Marks
@@ -221,7 +221,7 @@ class Studio:
             raise InputError("expected a target from a photograph, got an aligned face; upload a whole photograph")
         face = self.flow.transfer(target.latents, expression.latents, neutral.latents, alpha)[0]
         path = self._new_folder() / "photograph.png"
-        images.save(paste_change(picture.photo, picture.aligned, face), path, self._edited(alpha))
+        images.save(paste_blend(picture.photo, picture.aligned, face), path, self._edited(alpha))
         return path
 
     def _new_film(self, progress: Callable[[Progress], None]) -> tuple[Path, Options]:

@@ -152,8 +152,9 @@ class Attributes(Mapping[str, Latents]):
         levels = openai_latents.load(path, manifest.latent_shapes)
         if len(levels[0]) != len(openai_latents.CELEBA) or manifest.latents != "eps":
             raise LatentsError(
-                f"expected vectors of eps for the {len(openai_latents.CELEBA)} attributes of CelebA in {path}, got "
-                f"{len(levels[0])} and a model with {manifest.latents} latents; `flowxfer attributes learn` makes others"
+                f"expected vectors of eps for the {len(openai_latents.CELEBA)} attributes of CelebA in {path}, got"
+                f" {len(levels[0])} and a model with {manifest.latents} latents; `flowxfer attributes learn`"
+                " makes others"
             )
         return cls(openai_latents.CELEBA, Latents(levels, manifest.model_hash))
 

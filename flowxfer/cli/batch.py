@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flowxfer.cli.finding import Finder, choice, find_by
+from flowxfer.cli.finding import WAYS, Finder, Way, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import (
@@ -76,10 +76,7 @@ def batch(
     ] = "largest",
     detector: Finder = "dlib",
     rotations: Rotations = False,
-    paste: Annotated[
-        Literal["change", "blend", "crop"],
-        typer.Option(help="Add what changed, also drop old detail where that is much, or lay the whole new face over."),
-    ] = "change",
+    paste: Way = "blend",
     codec: Annotated[
         str | None, typer.Option(help="Of films: h264, hevc, vp9, av1, ffv1, …", show_default="h264, vp9 for .webm")
     ] = None,
@@ -117,7 +114,7 @@ def batch(
         face=choice(face),
         detector=_maker(detector),
         rotations=rotations,
-        paste={"change": faces.paste_change, "blend": faces.paste_blend, "crop": faces.paste_crop}[paste],
+        paste=getattr(faces, WAYS[paste]),
         codec=codec,
         quality=quality,
         mark=marking.edited(manifest, strength),

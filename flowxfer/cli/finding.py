@@ -16,15 +16,15 @@ Finder = Annotated[
     typer.Option("--detector", help="What finds faces; the landmarks of dlib68 exclude commercial use."),
 ]
 Way = Annotated[
-    Literal["change", "face", "blend", "crop"],
+    Literal["blend", "face", "change", "crop"],
     typer.Option(
         "--paste",
-        help="Add what changed, do so in the face's oval only, also drop old detail where that is much, or lay the "
-        "whole new face over.",
+        help="Add what changed and drop old detail where that is much, do so in the face's oval only, only add, or lay "
+        "the whole new face over.",
     ),
 ]
 
-WAYS = {"change": "paste_change", "face": "paste_face", "blend": "paste_blend", "crop": "paste_crop"}
+WAYS = {"blend": "paste_blend", "face": "paste_face", "change": "paste_change", "crop": "paste_crop"}
 """Names in :mod:`flowxfer.faces`, which is not imported before it is needed."""
 
 

@@ -73,7 +73,7 @@ def photo(
     face: Which = "largest",
     detector: Finder = "dlib",
     rotations: Rotations = False,
-    paste: Way = "change",
+    paste: Way = "blend",
     compute: Compute = BUNDLED,
     marked: Marking = MARKED,
     force: Force = False,

@@ -61,11 +61,11 @@ class _Performing(Performing):
 _PERFORMING = _Performing()
 
 Paste = Annotated[
-    Literal["change", "face", "blend", "crop"] | None,
+    Literal["blend", "face", "change", "crop"] | None,
     typer.Option(
-        help="Add what changed, do so in the face's oval only, also drop old detail where that is much, or lay the "
-        "whole new face over.",
-        show_default="change, with --driver face",
+        help="Add what changed and drop old detail where that is much, do so in the face's oval only, only add, or lay "
+        "the whole new face over.",
+        show_default="blend, with --driver face",
     ),
 ]
 Reference = Annotated[Path | None, typer.Option(help="Change the face most like this picture's.", show_default=False)]

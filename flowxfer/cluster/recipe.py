@@ -9,7 +9,7 @@ from typing import Any
 from flowxfer.bundle import Precision
 from flowxfer.engine import EngineName
 from flowxfer.errors import BundleError
-from flowxfer.faces import Choice, Detector, Paste, paste_change
+from flowxfer.faces import Choice, Detector, Paste, paste_blend
 from flowxfer.images import Pixels
 from flowxfer.latents import Alpha
 from flowxfer.provenance import Mark
@@ -49,7 +49,7 @@ class Recipe:
     face: Choice = "largest"
     detector: Callable[[], Detector] | None = None
     rotations: bool = False
-    paste: Paste = paste_change
+    paste: Paste = paste_blend
     codec: str | None = None
     quality: int | None = None
     mark: Mark | None = None

@@ -2,8 +2,10 @@
 
 An invertible model gives its input back to the last bit, so ``decoded − crop`` is the edit and nothing else. Enlarged
 and added to the photograph, it leaves every pixel alone where nothing happened: no seam, and no detail lost to the
-model's small pictures. But the fine lines of closed lips, say, stay on an opened mouth. Pasting the whole crop replaces
-the photograph's own pixels by enlarged ones, everywhere. The blend does so only where much changed.
+model's small pictures. But the fine lines of open eyes, say, would stay on closed ones. Pasting the whole crop replaces
+the photograph's own pixels by enlarged ones, everywhere. The blend does so only where much changed, and is what is done
+where nothing else is asked for: with the bundled model, in pictures of four times its size, it is nearer to the true
+picture than the change alone (.33 of the error of doing nothing, on the demo people, in place of .42).
 
 All fade out towards the crop's border, and touch nothing outside it.
 """
@@ -47,35 +49,35 @@ _MUCH, _AROUND_PX = 32, 1.5
 
 
 class Patch:
-    """What changed in a face, to be added to the picture that it was cut out of.
+    """A face's new look: ``picture + w · (added − share · picture)``, with w from the mask.
 
     Args:
         aligned: the face as it was cut out.
-        decoded: the face as it shall be, shape (size, size, 3), uint8.
-        mask: how much of the change is added where.
-
-    Raises:
-        ShapeError: ``decoded`` is not of the crop's shape, or not uint8.
-
-    Attributes:
-        change: of the crop's pixels, shape (size, size, 3), float32.
+        added: what is added to the picture's colours, shape (size, size, 3): the change where the picture's own detail
+            stays, the whole new colour where that goes.
+        share: how much of the picture's own colours goes, shape (size, size); None for nothing.
+        mask: how much of all this is done where.
     """
 
-    def __init__(self, aligned: Aligned, decoded: Pixels, mask: Mask) -> None:
-        _check(aligned, decoded)
+    def __init__(self, aligned: Aligned, added: Values, share: Values | None, mask: Mask) -> None:
         self._aligned, self._mask = aligned, mask
-        self.change: Values = decoded.astype(np.float32) - aligned.crop
+        self.added, self.share = added, share
 
     def on(self, picture: Pixels) -> Pixels:
-        """Add the change to a picture, shape (H, W, 3), uint8, which is left as it was."""
+        """Put it into a picture, shape (H, W, 3), uint8, which is left as it was."""
         window = _Window.over(picture.shape, self._aligned, self._mask)
-        return window.added(picture, window.shown(self.change))
+        change = window.shown(self.added)
+        if self.share is not None:
+            change -= window.shown(self.share[..., None]) * picture[window.place]
+        result = picture.copy()
+        result[window.place] = (picture[window.place] + np.rint(window.support * change)).clip(0, 255)
+        return result
 
-    def layer(self, values: Values, left: int, top: int, width: int, height: int, step: int) -> Values:
-        """Show values on the crop as they are added to a part of the picture.
+    def layers(self, values: Values, left: int, top: int, width: int, height: int, step: int) -> list[Values]:
+        """Show values on the crop as they are put into a part of the picture.
 
         Args:
-            values: shape (size, size), such as one channel of the change.
+            values: shape (size, size, K), such as the added colours.
             left: of the part, in pixels.
             top: likewise.
             width: of the result.
@@ -83,26 +85,20 @@ class Patch:
             step: pixels of the picture for one of the result, along each side.
 
         Returns:
-            Shape (height, width), float32.
+            K arrays, shape (height, width), float32.
         """
-        to_part = Similarity(1 / step, -complex(left, top) / step)
+        to_part = Similarity(1 / step, -complex(left, top) / step) @ self._aligned.transform.inverse
         rows, columns = top + step * (np.arange(height) + 0.5), left + step * (np.arange(width) + 0.5)
         support = _support(rows, columns, self._aligned, self._mask)
-        support *= resample(values, to_part @ self._aligned.transform.inverse, width, height)
-        return support
+        return [support * resample(layer, to_part, width, height) for layer in _channels(values)]
 
 
 def patch(paste: Paste, aligned: Aligned, decoded: Pixels) -> Patch | None:
-    """Make the patch of a paste that only adds: :func:`paste_change` and :func:`paste_face`, with any feather.
-
-    Returns:
-        None for a paste that has to see the picture.
-    """
+    """Make the patch that a paste puts into a picture; None for a paste that is none of those here."""
     arguments = paste.keywords if isinstance(paste, partial) and not paste.args else {}
     plain = paste.func if isinstance(paste, partial) and not paste.args else paste
-    if plain is paste_change:
-        return Patch(aligned, decoded, _square(**{"feather": FEATHER} | arguments))
-    return Patch(aligned, decoded, _oval) if plain is paste_face else None
+    make = _PATCHES.get(plain)
+    return make and make(aligned, decoded, **arguments)
 
 
 def paste_change(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather: float = FEATHER) -> Pixels:
@@ -121,15 +117,7 @@ def paste_change(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather:
         ShapeError: ``decoded`` is not of the crop's shape, or not uint8.
         InputError: the feather is out of its range.
     """
-    return Patch(aligned, decoded, _square(feather)).on(picture)
-
-
-def paste_face(picture: Pixels, aligned: Aligned, decoded: Pixels) -> Pixels:
-    """Add to a picture what changed within the oval of its face, and neither beside it nor above the brows.
-
-    Arguments, result and errors are those of :func:`paste_change`.
-    """
-    return Patch(aligned, decoded, _oval).on(picture)
+    return _change(aligned, decoded, feather=feather).on(picture)
 
 
 def paste_blend(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather: float = FEATHER) -> Pixels:
@@ -137,14 +125,12 @@ def paste_blend(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather: 
 
     Arguments, result and errors are those of :func:`paste_change`; here too, no byte changes where nothing did.
     """
-    _check(aligned, decoded)
-    window = _Window.over(picture.shape, aligned, _square(feather))
-    change = decoded.astype(np.float32) - aligned.crop
-    largest = Image.fromarray(np.abs(change).max(axis=2).astype(np.uint8))
-    around = np.asarray(largest.filter(ImageFilter.GaussianBlur(_AROUND_PX)), np.float32)
-    share = window.shown(_smooth(around[..., None] / _MUCH)).clip(0, 1)
-    replacement = window.shown(decoded.astype(np.float32)) - picture[window.place]
-    return window.added(picture, (1 - share) * window.shown(change) + share * replacement)
+    return _blend(aligned, decoded, feather=feather).on(picture)
+
+
+def paste_face(picture: Pixels, aligned: Aligned, decoded: Pixels) -> Pixels:
+    """:func:`paste_blend` within the oval of the face, and neither beside it nor above the brows."""
+    return _face(aligned, decoded).on(picture)
 
 
 def paste_crop(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather: float = FEATHER) -> Pixels:
@@ -152,11 +138,41 @@ def paste_crop(picture: Pixels, aligned: Aligned, decoded: Pixels, *, feather: f
 
     Arguments, result and errors are those of :func:`paste_change`.
     """
-    _check(aligned, decoded)
-    window = _Window.over(picture.shape, aligned, _square(feather))
-    if np.array_equal(decoded, aligned.crop):
-        return picture.copy()  # or the picture would lose the detail that the crop does not have
-    return window.added(picture, window.shown(decoded.astype(np.float32)) - picture[window.place])
+    return _crop(aligned, decoded, feather=feather).on(picture)
+
+
+def _change(aligned: Aligned, decoded: Pixels, *, feather: float = FEATHER) -> Patch:
+    return Patch(aligned, _difference(aligned, decoded), None, _square(feather))
+
+
+def _blend(aligned: Aligned, decoded: Pixels, *, feather: float = FEATHER) -> Patch:
+    return _blended(aligned, decoded, _square(feather))
+
+
+def _face(aligned: Aligned, decoded: Pixels) -> Patch:
+    return _blended(aligned, decoded, _oval)
+
+
+def _crop(aligned: Aligned, decoded: Pixels, *, feather: float = FEATHER) -> Patch:
+    if not _difference(aligned, decoded).any():  # or the picture would lose the detail that the crop does not have
+        return _change(aligned, decoded, feather=feather)
+    return Patch(aligned, decoded.astype(np.float32), np.ones(decoded.shape[:2], np.float32), _square(feather))
+
+
+_PATCHES: dict[Paste, Callable[..., Patch]] = {
+    paste_change: _change,
+    paste_blend: _blend,
+    paste_face: _face,
+    paste_crop: _crop,
+}
+
+
+def _blended(aligned: Aligned, decoded: Pixels, mask: Mask) -> Patch:
+    change = _difference(aligned, decoded)
+    largest = Image.fromarray(np.abs(change).max(axis=2).astype(np.uint8))
+    around = np.asarray(largest.filter(ImageFilter.GaussianBlur(_AROUND_PX)), np.float32)
+    share = _smooth(around / _MUCH)
+    return Patch(aligned, change + share[..., None] * aligned.crop, share, mask)
 
 
 class _Window(NamedTuple):
@@ -189,22 +205,27 @@ class _Window(NamedTuple):
     def shown(self, pixels: Values) -> Values:
         """Take values on the crop, shape (size, size, C), to the window."""
         height, width, _ = self.support.shape
-        channels = np.moveaxis(pixels, 2, 0)
-        return np.stack([resample(channel, self.transform, width, height) for channel in channels], axis=2)
-
-    def added(self, picture: Pixels, change: Values) -> Pixels:
-        """Add a change on the window to the picture, as far as the support goes."""
-        result = picture.copy()
-        result[self.place] = (picture[self.place] + np.rint(self.support * change)).clip(0, 255)
-        return result
+        return np.stack([resample(layer, self.transform, width, height) for layer in _channels(pixels)], axis=2)
 
 
-def _check(aligned: Aligned, decoded: Pixels) -> None:
+def _channels(values: Values) -> Values:
+    """(H, W, C) to (C, H, W)."""
+    return np.ascontiguousarray(np.moveaxis(values, 2, 0))
+
+
+def _difference(aligned: Aligned, decoded: Pixels) -> Values:
+    """What changed, shape (size, size, 3).
+
+    Raises:
+        ShapeError: ``decoded`` is not of the crop's shape, or not uint8.
+    """
     if decoded.shape != aligned.crop.shape or decoded.dtype != np.uint8:
         raise ShapeError(
             f"expected uint8 pixels of the crop's shape {aligned.crop.shape}, got {decoded.dtype} {decoded.shape}; "
             "align() at the model's size"
         )
+    change: Values = decoded.astype(np.float32) - aligned.crop
+    return change
 
 
 def _support(rows: NDArray[np.floating], columns: NDArray[np.floating], aligned: Aligned, mask: Mask) -> Values:

@@ -13,7 +13,7 @@ from flowxfer.images import Pixels, Source, load
 from .alignment import Aligned, align
 from .detector import Detector
 from .identity import Person, Reference, embed
-from .paste import Paste, paste_change
+from .paste import Paste, paste_blend
 
 if TYPE_CHECKING:
     from flowxfer.latents import Alpha
@@ -35,7 +35,7 @@ def transfer_photo(
     face: Choice = "largest",
     detector: Detector | None = None,
     rotations: bool = False,
-    paste: Paste = paste_change,
+    paste: Paste = paste_blend,
 ) -> Pixels:
     """Give people in a photograph an expression that somebody else performs.
 
@@ -48,7 +48,7 @@ def transfer_photo(
         face: which of several.
         detector: what finds faces; by default dlib.
         rotations: also find faces in a photograph that lies on its side or its head.
-        paste: how they come back: :func:`paste_change`, :func:`paste_blend` or :func:`paste_crop`.
+        paste: how they come back: :func:`paste_blend`, :func:`paste_change`, :func:`paste_face` or :func:`paste_crop`.
 
     Returns:
         RGB, the photograph's shape (H, W, 3), uint8.

@@ -48,14 +48,16 @@ class TorchChunk:
 class TorchEngine(Batched):
     """Runs a bundle in PyTorch; safe to call from several threads.
 
-    On a GPU batches are padded to powers of two, so that few shapes occur.
+    On a GPU batches are padded to powers of two, so that few shapes occur. On a CPU a batch is not shared out in lanes,
+    as ONNX Runtime's is: Python's lock between the small operations costs more than they save.
 
     Args:
         bundle: one with float32 nets, whose arrays are read from its graphs.
         precision: one of the exact ones; None takes the bundle's.
         providers: ``["cuda"]`` or ``["cpu"]``; None takes CUDA where PyTorch has it.
         batch_size: largest batch, or None for the device's default.
-        threads: PyTorch's threads on the CPU, for the whole process, or None to leave them.
+        threads: PyTorch's threads on the CPU, for this thread and those that begin to use it later; None leaves
+            them.
         cuda_graphs: whether a GPU records each direction as one CUDA graph per batch size and replays it.
 
     Raises:

@@ -16,7 +16,7 @@ Box: TypeAlias = "tuple[int, int, int, int]"
 """Left, top, right, bottom in whole pixels of the upright picture; right and bottom are the first that are outside."""
 
 New: TypeAlias = "Pixels | Patch"
-"""What a frame becomes: RGB, upright, shape (H, W, 3), uint8; or what is added to it."""
+"""What a frame becomes: RGB, upright, shape (H, W, 3), uint8; or the patch that goes into it."""
 
 
 class Frame(Picture):

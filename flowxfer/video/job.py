@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from flowxfer.faces import Choice, Paste, Reference, Tracker, paste_change
+from flowxfer.faces import Choice, Paste, Reference, Tracker, paste_blend
 from flowxfer.images import load
 from flowxfer.latents import Alpha
 from flowxfer.transferer import Transferer
@@ -45,7 +45,7 @@ class Job(NamedTuple):
     def write(self, film: Source, output: Path, steps: Steps, change: Drive | Edit, settings: dict[str, Any]) -> Report:
         """Run the stages and write what comes out of them."""
         options, batch_size = self.options, self.transferer.batch_size
-        paste = options.paste or paste_change
+        paste = options.paste or paste_blend
         preview = None if options.preview is None else Preview(options.preview)
         mark = options.mark and replace(options.mark, alphas=(self._strength(),))
         sink = open_sink(
@@ -88,7 +88,7 @@ class Job(NamedTuple):
             "detector": type(options.detector).__name__,
             "detect_every": options.detect_every,
             "smooth": options.smooth,
-            "paste": _paste_name(options.paste or paste_change),
+            "paste": _paste_name(options.paste or paste_blend),
         }
 
     def _record(self, step: Step) -> dict[str, Any]:

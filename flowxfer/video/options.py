@@ -27,7 +27,7 @@ class Options:
         detector: what finds faces; by default dlib.
         detect_every: frames from one search for the face to the next; between them it is followed.
         smooth: share of the past in the latents, 0 to below 1, see :class:`~flowxfer.video.changes.Smoothing`.
-        paste: how faces come back, see :mod:`flowxfer.faces.paste`; by default :func:`~flowxfer.faces.paste_change` for
+        paste: how faces come back, see :mod:`flowxfer.faces.paste`; by default :func:`~flowxfer.faces.paste_blend` for
             an edit, and :func:`~flowxfer.faces.paste_face` where a film drives.
         start: seconds; where to begin.
         end: seconds; where to stop.

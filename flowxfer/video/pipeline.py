@@ -44,7 +44,7 @@ class Step:
         turn: how far the performer's head is turned, as :meth:`~flowxfer.faces.Tracker.turn` tells.
         began: whether that which changes from frame to frame begins anew here.
         decoded: the target's new pixels, shape (size, size, 3), uint8.
-        pixels: the new frame, in RGB; or what is added to a film's own.
+        pixels: the new frame, in RGB; or the patch that goes into a film's own.
         box: what may have changed in it; None if nothing did.
         state: what the stages so far need to go on after this frame, by their names.
     """
@@ -109,9 +109,9 @@ def pasted(steps: Iterator[Step], paste: Paste) -> Iterator[Step]:
         if target is None or decoded is None or np.array_equal(decoded, target.crop):
             yield replace(step, pixels=frame.pixels)
         else:
-            only_added = None if frame.native is None else patch(paste, target, decoded)
-            new = paste(frame.pixels, target, decoded) if only_added is None else only_added
-            yield replace(step, pixels=new, box=_box(target, frame.shape))
+            new = None if frame.native is None else patch(paste, target, decoded)
+            pixels = paste(frame.pixels, target, decoded) if new is None else new
+            yield replace(step, pixels=pixels, box=_box(target, frame.shape))
 
 
 def run(

@@ -1,7 +1,7 @@
 """Planes of luma and chroma, looked at and changed without a detour by RGB.
 
-A change is a difference of colours, so it goes into the planes by the matrix alone, which is linear: luma at each
-pixel, chroma at each of its samples. What was there before is not converted, and so it is not rounded either.
+Colours go into the planes by a matrix, which is linear: luma at each pixel, chroma at each of its samples. What was
+there before is not converted, and so it is not rounded either.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def cut_out(picture: VideoFrame, box: Box) -> tuple[VideoFrame, Box] | None:
 
 
 def add_patch(picture: VideoFrame, patch: Patch, box: Box, turn: Turn) -> bool:
-    """Add a patch to a stored picture, in place; beyond the box, widened to whole chroma samples, nothing moves.
+    """Put a patch into a stored picture, in place; beyond the box, widened to whole chroma samples, nothing moves.
 
     Args:
         picture: as the decoder gave it, or of another layout.
@@ -77,20 +77,34 @@ def add_patch(picture: VideoFrame, patch: Patch, box: Box, turn: Turn) -> bool:
     shares = _SHARES.get(matrix_of(picture))
     if shares is None or not _PLANAR.fullmatch(picture.format.name):
         return False
-    name, height, width = picture.format.name, picture.height, picture.width
-    left, top, right, bottom = whole_samples(name, turn.stored_box(box, *turn.size(height, width)), height, width)
+    name, size = picture.format.name, (picture.height, picture.width)
+    left, top, right, bottom = whole_samples(name, turn.stored_box(box, *turn.size(*size)), *size)
     if left >= right or top >= bottom:
         return True
     picture.make_writable()
-    channels = patch.change @ _weights(shares, range_of(picture), picture.format.components[0].bits)
-    for index, (plane, layout) in enumerate(zip(planes(picture), layouts(name), strict=True)):
-        across, down = layout.step_x, layout.step_y
+    values = _in_planes(patch, shares, range_of(picture), picture.format.components[0].bits)
+    steps = [(layout.step_x, layout.step_y) for layout in layouts(name)]
+    stored = planes(picture)
+    for across, down in dict.fromkeys(steps):
+        channels = [index for index, step in enumerate(steps) if step == (across, down)]
         place = left // across, top // down, -(-right // across), -(-bottom // down)
-        added = _layer(patch, channels[..., index], place, (across, down), turn, (height, width))
-        target = plane[place[1] : place[3], place[0] : place[2]]
-        added += target
-        target[...] = np.rint(added, out=added).clip(0, layout.peak, out=added)
+        shown = _layers(patch, values[..., [*channels, *range(3, values.shape[2])]], place, (across, down), turn, size)
+        for index, added in zip(channels, shown, strict=False):
+            target = stored[index][place[1] : place[3], place[0] : place[2]]
+            if patch.share is not None:
+                added -= shown[-1] * target
+            added += target
+            target[...] = np.rint(added, out=added).clip(0, layouts(name)[index].peak, out=added)
     return True
+
+
+def _in_planes(patch: Patch, shares: tuple[float, float], range_: int, bits: int) -> NDArray[np.float32]:
+    """What a patch adds to luma and chroma, and in a fourth channel its share, if it has one: (size, size, 3 or 4)."""
+    added = patch.added @ _weights(shares, range_, bits)
+    if patch.share is None:
+        return added
+    black = np.array([0 if range_ == ColorRange.JPEG else 16, 128, 128], np.float32) * (1 << (bits - 8))
+    return np.concatenate([added + patch.share[..., None] * black, patch.share[..., None]], 2)
 
 
 def _weights(shares: tuple[float, float], range_: int, bits: int) -> NDArray[np.float32]:
@@ -106,20 +120,20 @@ def _weights(shares: tuple[float, float], range_: int, bits: int) -> NDArray[np.
     return np.asarray(np.stack([brightness, towards_blue, towards_red], axis=1) * scales, np.float32)
 
 
-def _layer(
+def _layers(
     patch: Patch,
     values: NDArray[np.float32],
     place: Box,
     steps: tuple[int, int],
     turn: Turn,
     size: tuple[int, int],
-) -> NDArray[np.float32]:
+) -> list[NDArray[np.float32]]:
     """Show values on the crop in samples of a stored plane, of which each is so many pixels wide and high."""
     (across, down), (left, top, right, bottom) = steps, place
     fine = min(steps)
     box = (left * across, top * down, right * across, bottom * down)
     upright = turn.upright_box(box, *size)
     columns, rows = (upright[2] - upright[0]) // fine, (upright[3] - upright[1]) // fine
-    shown = turn.stored(patch.layer(np.ascontiguousarray(values), upright[0], upright[1], columns, rows, fine))
     shape = (bottom - top, down // fine, right - left, across // fine)
-    return shown if across == down else np.asarray(shown.reshape(shape).mean((1, 3)), np.float32)
+    shown = map(turn.stored, patch.layers(values, upright[0], upright[1], columns, rows, fine))
+    return [layer if across == down else layer.reshape(shape).mean((1, 3), dtype=np.float32) for layer in shown]

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from flowxfer.errors import InputError
-from flowxfer.faces import Paste, align, choose, paste_change, paste_face
+from flowxfer.faces import Paste, align, choose, paste_blend, paste_face
 from flowxfer.images import SUFFIXES, Pixels, load
 from flowxfer.latents import Alpha, Latents
 from flowxfer.transferer import Faces, Transferer
@@ -91,7 +91,7 @@ def edit(
         InputError: an argument is out of its range.
         VideoError: the film cannot be read or written.
     """
-    job = Job(transferer or Transferer(), alpha, _pasting(options, paste_change))
+    job = Job(transferer or Transferer(), alpha, _pasting(options, paste_blend))
     expressions, mean = _latents(job.transferer, expression), job.transferer.mean(neutral)
     if len(expressions) != 1:
         raise InputError(f"expected one expression for all frames, got {len(expressions)}")

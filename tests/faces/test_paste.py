@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowxfer import images
 from flowxfer.errors import InputError, ShapeError
 from flowxfer.faces import Patch, align, paste_blend, paste_change, paste_crop, paste_face, patch
-from tests.faces.photographs import Planted, demo_face, face_at, photograph, placed
+from tests.faces.photographs import DEMO, Planted, demo_face, face_at, photograph, placed
 
 PHOTO = photograph(240, 200, (demo_face(), placed(120, 100, 128, 12)))
 EACH = pytest.mark.parametrize("paste", [paste_change, paste_blend, paste_crop])
@@ -148,22 +149,45 @@ def test_a_face_is_pasted_in_its_oval_only():
     assert not added[brow].any()
 
 
-def test_only_what_adds_makes_a_patch():
+@pytest.mark.parametrize(
+    "paste",
+    [paste_change, partial(paste_change, feather=0.4), paste_face, paste_blend, partial(paste_crop, feather=0.3)],
+)
+def test_each_way_puts_a_patch_in(paste):
     aligned = aligned_at(placed(120, 100, 128), 32)
     decoded = 255 - aligned.crop
-    for paste in (paste_change, partial(paste_change, feather=0.4), paste_face):
-        only_added = patch(paste, aligned, decoded)
-        assert isinstance(only_added, Patch)
-        assert np.array_equal(only_added.on(PHOTO), paste(PHOTO, aligned, decoded))
-    assert patch(paste_blend, aligned, decoded) is None
-    assert patch(partial(paste_crop, feather=0.4), aligned, decoded) is None
+    made = patch(paste, aligned, decoded)
+    assert isinstance(made, Patch)
+    assert np.array_equal(made.on(PHOTO), paste(PHOTO, aligned, decoded))
+
+
+def test_another_way_has_no_patch():
+    aligned = aligned_at(placed(120, 100, 128), 32)
+    assert patch(lambda picture, aligned, decoded: picture, aligned, aligned.crop) is None
+    assert patch(partial(paste_change, PHOTO), aligned, aligned.crop) is None
+
+
+@pytest.mark.parametrize(("expression", "at_most"), [("closed", 0.5), ("open", 0.95), ("surprise", 0.95)])
+@pytest.mark.parametrize("person", ["id1", "id2", "id3"])
+def test_a_blend_comes_nearer_to_the_true_picture(person, expression, at_most):
+    """The right face of 64 pixels in a picture of 256: of closed eyes not much of the open ones is left."""
+    neutral, truth = (images.load(DEMO / "truth" / person / f"{name}.png") for name in ("neutral", expression))
+    aligned = aligned_at(placed(128, 128, 256), 64, neutral)
+    decoded = images.load(truth, 64)
+    inner = np.s_[40:216, 40:216]
+    blend, change = (
+        ((paste(neutral, aligned, decoded)[inner] - truth[inner].astype(float)) ** 2).mean()
+        for paste in (paste_blend, paste_change)
+    )
+    assert blend < at_most * change
 
 
 @pytest.mark.parametrize("step", [1, 2, 4])
 def test_a_layer_is_the_patch_at_any_density(step):
     aligned = aligned_at(placed(120, 100, 128, 10), 32)
-    only_added = Patch(aligned, 255 - aligned.crop, lambda x, y: np.ones_like(x + y))
-    fine = only_added.layer(only_added.change[..., 1], 88, 68, 64, 64, 1)
-    coarse = only_added.layer(only_added.change[..., 1], 88, 68, 64 // step, 64 // step, step)
+    change = 255.0 - 2 * aligned.crop.astype(np.float32)
+    made = Patch(aligned, change, None, lambda x, y: np.ones_like(x + y))
+    (fine,) = made.layers(change[..., 1:2], 88, 68, 64, 64, 1)
+    (coarse,) = made.layers(change[..., 1:2], 88, 68, 64 // step, 64 // step, step)
     means = fine.reshape(64 // step, step, -1, step).mean((1, 3))
     assert np.abs(coarse - means).mean() < 0.02 * np.abs(means).mean() * step**2

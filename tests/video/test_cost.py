@@ -10,7 +10,7 @@ import pytest
 
 import flowxfer
 from flowxfer import Transferer, images
-from flowxfer.faces import Tracker, paste_change
+from flowxfer.faces import Tracker, paste_blend
 from flowxfer.video import Options, edit, open_source
 from flowxfer.video.colours import from_rgb, to_rgb
 
@@ -56,7 +56,7 @@ def cost(tmp_path_factory):
     tracker = Tracker(flow.size)
     found = [tracker.follow(image, index / 25) for index, image in enumerate(source)]
     new = flow.transfer(np.stack([face.crop for face in found]), *faces, ALPHA)
-    films["asked"] = [paste_change(*each) for each in zip(source, found, new, strict=True)]
+    films["asked"] = [paste_blend(*each) for each in zip(source, found, new, strict=True)]
     boxes = [json.loads(line)["box"] for line in (folder / "log.jsonl").read_text().splitlines()]
     return films, boxes, look
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from flowxfer.faces import Patch, paste_change, patch
+from flowxfer.faces import Patch, paste_blend, paste_change, paste_crop, patch
 from flowxfer.video.colours import planes, to_rgb
 from flowxfer.video.film_frame import FilmFrame
 from flowxfer.video.look import UPRIGHT, Turn
@@ -54,19 +54,21 @@ def test_what_has_no_planes_of_luma_is_looked_at_in_another_way():
     assert all(np.array_equal(old, new) for old, new in zip(unchanged, planes(picture), strict=True))
 
 
+@pytest.mark.parametrize("paste", [paste_change, paste_blend, paste_crop])
 @pytest.mark.parametrize("turn", TURNS)
 @pytest.mark.parametrize("pixel_format", FORMATS)
-def test_nothing_added_leaves_every_sample(pixel_format, turn):
+def test_nothing_added_leaves_every_sample(pixel_format, turn, paste):
     picture, aligned = stored(pixel_format, turn=turn), aligned_at(placed(90, 70, 100, 8), 32, PHOTO)
     before = [plane.copy() for plane in planes(picture)]
-    assert add_patch(picture, patch(paste_change, aligned, aligned.crop), (30, 10, 150, 130), turn)
+    assert add_patch(picture, patch(paste, aligned, aligned.crop), (30, 10, 150, 130), turn)
     assert all(np.array_equal(old, new) for old, new in zip(before, planes(picture), strict=True))
 
 
+@pytest.mark.parametrize("paste", [paste_change, paste_blend, paste_crop])
 @pytest.mark.parametrize("matrix", MATRICES)
 @pytest.mark.parametrize("turn", TURNS)
 @pytest.mark.parametrize("pixel_format", FORMATS)
-def test_what_is_added_is_what_was_asked_for(pixel_format, turn, matrix):
+def test_what_is_added_is_what_was_asked_for(pixel_format, turn, matrix, paste):
     """Colours come out as in RGB: the change is smooth, so that coarse chroma holds it."""
     flat = np.full((HEIGHT, WIDTH, 3), (120, 110, 100), np.uint8)
     picture, aligned = stored(pixel_format, matrix, turn, flat), aligned_at(placed(90, 70, 100, 8), 32, flat)
@@ -74,20 +76,35 @@ def test_what_is_added_is_what_was_asked_for(pixel_format, turn, matrix):
     bump = np.exp(-((x - 0.4) ** 2 + (y - 0.6) ** 2) / 0.03)
     decoded = np.rint(flat[0, 0] + bump[..., None] * (60, -30, 25)).astype(np.uint8)
     before = to_rgb(picture)
-    assert add_patch(picture, patch(paste_change, aligned, decoded), (20, 0, 160, HEIGHT), turn)
+    assert add_patch(picture, patch(paste, aligned, decoded), (20, 0, 160, HEIGHT), turn)
     added = turn.upright(to_rgb(picture)).astype(int) - turn.upright(before)
-    wanted = paste_change(flat, aligned, decoded).astype(int) - flat
+    wanted = paste(flat, aligned, decoded).astype(int) - flat
     error = np.abs(added - wanted)
     assert wanted.max() > 50
     assert error.mean() < 0.5
     assert error.max() <= 6
 
 
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("pixel_format", ["yuv444p", "yuvj444p", "yuv444p10le"])
+def test_detail_that_is_replaced_goes_as_it_does_in_rgb(pixel_format, turn):
+    noise = np.random.default_rng(0).integers(60, 190, (HEIGHT, WIDTH, 3), np.uint8)
+    picture, aligned = stored(pixel_format, turn=turn, pixels=noise), aligned_at(placed(90, 70, 100, 8), 32, noise)
+    before = turn.upright(to_rgb(picture))
+    decoded = (aligned.crop + np.linspace(0, 60, 32).astype(np.uint8)[:, None]).astype(np.uint8)
+    assert add_patch(picture, patch(paste_blend, aligned, decoded), (20, 0, 160, HEIGHT), turn)
+    error = np.abs(turn.upright(to_rgb(picture)).astype(int) - paste_blend(before, aligned, decoded))
+    assert np.abs(paste_blend(before, aligned, decoded).astype(int) - before).max() > 60
+    assert error.mean() < 0.6
+    assert error.max() <= 4
+
+
 def test_outside_of_the_box_every_sample_stays():
     picture, aligned = stored("yuv420p"), aligned_at(placed(90, 70, 60, 8), 32, PHOTO)
     before = [plane.copy() for plane in planes(picture)]
+    inverted = 255 - 2 * aligned.crop.astype(np.float32)
     assert add_patch(
-        picture, Patch(aligned, 255 - aligned.crop, lambda x, y: np.ones_like(x + y)), (70, 50, 110, 90), UPRIGHT
+        picture, Patch(aligned, inverted, None, lambda x, y: np.ones_like(x + y)), (70, 50, 110, 90), UPRIGHT
     )
     for old, new, step in zip(before, planes(picture), (1, 2, 2), strict=True):
         changed = np.argwhere(old != new)

@@ -15,7 +15,7 @@ import pytest
 
 from flowxfer import images
 from flowxfer.errors import InputError, VideoError
-from flowxfer.faces import Tracker, align, paste_change, paste_face
+from flowxfer.faces import Tracker, align, paste_blend, paste_change, paste_face
 from flowxfer.latents import Latents
 from flowxfer.video import Options, drive, edit, open_sink, open_source, process, process_folder
 from flowxfer.video.changes import Smoothing
@@ -78,7 +78,7 @@ def test_an_edit_is_the_transfer_pasted_into_each_frame(tiny_transferer, tmp_pat
             assert np.array_equal(after, before)
         else:
             (new,) = tiny_transferer.transfer(aligned.crop, EXPRESSION, NEUTRAL, 0.5)
-            assert np.array_equal(after, paste_change(before, aligned, new))
+            assert np.array_equal(after, paste_blend(before, aligned, new))
             assert not np.array_equal(after, before)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["found"] for line in lines] == [index not in range(4, 7) for index in range(12)]
@@ -118,8 +118,8 @@ def test_smoothing_steadies_an_edit(tiny_transferer, tmp_path):
     film = [(picture(40) + rng.integers(-4, 5, (HEIGHT, WIDTH, 3))).clip(0, 255).astype(np.uint8) for _ in range(10)]
     flicker = []
     for smooth in (0.0, 0.9):
-        out = tmp_path / str(smooth).replace(".", "")
-        edit(film, out, EXPRESSION, NEUTRAL, alpha=0.5, transferer=tiny_transferer, options=options(smooth=smooth))
+        out, steady = tmp_path / str(smooth).replace(".", ""), options(smooth=smooth, paste=paste_change)
+        edit(film, out, EXPRESSION, NEUTRAL, alpha=0.5, transferer=tiny_transferer, options=steady)
         change = np.stack(frames(out)).astype(float) - np.stack(film)
         flicker.append(np.abs(np.diff(change[2:], axis=0)).mean())
     assert flicker[1] < 0.7 * flicker[0]
