@@ -298,6 +298,8 @@ def test_models_download_and_info(here, tiny_bundle):
     assert "openai-celebahq-256    to download" in run("models").stdout
     assert run(f"download {tiny_bundle}").stdout == f"{tiny_bundle}\n"
     shown = run(f"info {tiny_bundle}").stdout
+    assert "attributes:   none\n" in shown
+    assert "attributes:   Smiling, " in run("info synthetic-64").stdout
     for text in ("32x32 pixels", "(verified)", "exact-fp32", "weights.bin"):
         assert text in shown
     assert "`flowxfer download openai-celebahq-256` fetches it" in run("info openai-celebahq-256").stdout

@@ -40,6 +40,7 @@ def download(name: Annotated[str, typer.Argument(help="A model's name, see `flow
 def info(bundle: Annotated[str, typer.Argument(help="A bundle's folder or a model's name.")] = "synthetic-64") -> None:
     """Verify a bundle and show what its manifest says."""
     from flowxfer import hub
+    from flowxfer.attributes import Attributes
     from flowxfer.bundle import Bundle
 
     if hub.list_models().get(bundle) == "to download" and not Path(bundle).is_dir():
@@ -58,6 +59,7 @@ def info(bundle: Annotated[str, typer.Argument(help="A bundle's folder or a mode
         "latents": f"{manifest.latents}, {manifest.latents_dtype}, (C, H, W) of each level: {shapes}",
         "precision": f"{manifest.precision}, opset {manifest.opset}",
         "architecture": ", ".join(f"{name} {value}" for name, value in manifest.architecture.items()),
+        "attributes": ", ".join(Attributes.of(opened)) or "none",
         "licence": manifest.licence,
         "origin": manifest.origin,
         "parity": ", ".join(f"{name} {value:.3g}" for name, value in manifest.parity.items()) or "not measured",
