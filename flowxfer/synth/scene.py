@@ -17,8 +17,11 @@ class Camera(NamedTuple):
     """A portrait lens 14 dm away, framed so that the eyes fall on OpenAI's positions.
 
     Attributes:
-        yaw, pitch, roll: of the head, radians; a positive yaw turns it to the picture's right.
-        dx, dy: shift of the head, in widths of the picture.
+        yaw: of the head, radians; a positive yaw turns it to the picture's right.
+        pitch: of the head, radians.
+        roll: of the head, radians.
+        dx: shift of the head along x, in widths of the picture.
+        dy: shift of the head along y, likewise.
         zoom: 1 puts the eyes .258 widths apart.
     """
 
@@ -42,7 +45,10 @@ class Light(NamedTuple):
 
     Attributes:
         key: unit vector to the key light; x to the picture's right, y up, z to the viewer.
-        key_colour, fill_colour, sky, ground: linear RGB.
+        key_colour: linear RGB.
+        fill_colour: linear RGB.
+        sky: linear RGB.
+        ground: linear RGB.
         fill: unit vector to the fill light.
     """
 
@@ -85,7 +91,8 @@ class Background(NamedTuple):
     """A wall in two colours, blended across the picture, with a soft glow.
 
     Attributes:
-        first, second: (3,) linear RGB.
+        first: (3,) linear RGB.
+        second: (3,) linear RGB.
         angle: direction of the blend, radians.
         glow: (x, y, radius, strength), in widths of the picture.
     """
