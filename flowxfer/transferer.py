@@ -202,8 +202,7 @@ class Transferer:
         if not isinstance(direction, Latents):
             raise InputError(f'expected latents, such as attributes["Smiling"], got {type(direction).__name__}')
         targets = self._chunks(target)
-        strength = alpha_per_level(alpha, len(self.manifest.latent_shapes))
-        return self._decoded(targets, self._chunks(direction), np.repeat(strength, _count(targets), 0))
+        return self._decoded(targets, self._chunks(direction), self._strengths(alpha, _count(targets)))
 
     def sweep(self, target: Faces, expression: Faces, neutral: Faces, alphas: Sequence[Alpha] = PAPER_ALPHAS) -> Pixels:
         """:meth:`transfer` of one expression to one target at several strengths.
@@ -221,9 +220,7 @@ class Transferer:
             )
         if not len(alphas):
             raise InputError("expected at least one alpha, got none")
-        levels = len(self.manifest.latent_shapes)
-        strengths = [np.broadcast_to(alpha_per_level(alpha, levels), (1, levels)) for alpha in alphas]
-        return self._decoded(targets, directions, np.concatenate(strengths))
+        return self._decoded(targets, directions, np.concatenate([self._strengths(alpha, 1) for alpha in alphas]))
 
     def frames(
         self, frames: Iterable[Sources], expression: Faces, neutral: Faces, alpha: Alpha = 0.4
@@ -242,11 +239,10 @@ class Transferer:
         direction = self.direction(expression, neutral)
         if len(direction) != 1:
             raise InputError(f"expected one expression for all frames, got {len(direction)}")
-        strength = alpha_per_level(alpha, len(self.manifest.latent_shapes))
+        self._strengths(alpha, 1)  # a wrong one is said before the first frame is taken
         iterator = iter(frames)
         while batch := list(itertools.islice(iterator, self._session.batch_size)):
-            targets = self._chunks(batch)
-            yield from self._decoded(targets, self._chunks(direction), np.repeat(strength, _count(targets), 0))
+            yield from self.manipulate(batch, direction, alpha)
 
     def mix(self, first: Faces, second: Faces, alpha: Alpha = 0.5) -> Pixels:
         """Interpolate in latent space: alpha 0 is the first face, 1 the second.
@@ -264,8 +260,7 @@ class Transferer:
         if _count(b) != count:
             raise InputError(f"expected as many second faces as first ones, got {count} and {_count(b)}")
         direction = self._session.linear(np.hstack([-np.eye(count), np.eye(count)]), [*a, *b])
-        strength = alpha_per_level(alpha, len(self.manifest.latent_shapes))
-        return self._decoded(a, [direction], np.repeat(strength, count, 0))
+        return self._decoded(a, [direction], self._strengths(alpha, count))
 
     def sample(self, n: int = 1, *, temperature: float = 0.7, seed: int | None = None) -> Pixels:
         """Draw faces from the model.
@@ -316,6 +311,11 @@ class Transferer:
             )
         kind = kind or self.manifest.latents
         return np.concatenate(list(self._session.decode(z, direction, alpha, self._bin_width(quantize), kind)))
+
+    def _strengths(self, alpha: Alpha, count: int) -> Array:
+        """A row for each of so many faces, with a number for each level."""
+        levels = len(self.manifest.latent_shapes)
+        return np.broadcast_to(alpha_per_level(alpha, levels), (count, levels))
 
     def _bin_width(self, quantize: bool) -> int:
         return int(2 ** (8 - self.manifest.bits)) if quantize else 1

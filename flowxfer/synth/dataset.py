@@ -43,7 +43,7 @@ Progress = Callable[[int, int, float], None]  # pictures done, pictures in all, 
 
 
 class Shoot(NamedTuple):
-    """A sitter with the camera, light and background that all his pictures share."""
+    """A sitter with the camera, light and background that all their pictures share."""
 
     sitter: Sitter
     camera: Camera
@@ -52,7 +52,7 @@ class Shoot(NamedTuple):
 
     @classmethod
     def sample(cls, seed: int, *, jitter: float = 1.0) -> Shoot:
-        """Draw the person of a seed and where he is photographed; ``jitter`` scales how much that varies."""
+        """Draw the person of a seed and where they are photographed; ``jitter`` scales how much that varies."""
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
         scene = (
             Camera.sample(rng, jitter=jitter),
@@ -92,7 +92,7 @@ def write_training(
     """Render the paired training set; shards that exist already are kept, so that a stopped run goes on.
 
     In a group, ``people`` people share ``expressions`` expressions. ``pictures[g, i]`` are person i's neutral face and
-    then, for every expression, the face at full strength and at a strength in [0.3, 0.85] that the group shares. His
+    then, for every expression, the face at full strength and at a strength in [0.3, 0.85] that the group shares. Their
     camera, light and background are the same in all of them and differ from the others'.
 
     Args:

@@ -29,7 +29,7 @@ _SAMPLES = 3  # per pixel and axis
 
 @dataclass(frozen=True)
 class Sitter:
-    """A person made ready for his pictures: the hair is grown once."""
+    """A person made ready for their pictures: the hair is grown once."""
 
     person: Person
     hair: Hair
