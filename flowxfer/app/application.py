@@ -18,6 +18,7 @@ from flowxfer.transferer import Transferer
 
 from . import attributes_tab, film_tab, other_tabs, style, transfer_tab
 from .folder import FOLDER
+from .making import Making
 from .studio import Studio
 
 __all__ = ["create_app", "serving"]
@@ -30,29 +31,28 @@ _SESSIONS = 200  # whose choices are kept in memory
 _WAITING = 64  # actions of all sessions
 
 
-def create_app(studio: Studio) -> gr.Blocks:
+def create_app(studio: Studio, making: Making) -> gr.Blocks:
     """Build the page.
 
     Args:
         studio: what it computes with.
+        making: the films of all sessions.
     """
     page = gr.Blocks(title="flowxfer", analytics_enabled=False, delete_cache=(600, 3600))
     with page:
         gr.Markdown(_ABOUT)
         with gr.Tab("Transfer"):
-            first_pictures = [transfer_tab.lay_out(studio)]
+            transfer_tab.lay_out(studio, page)
         with gr.Tab("Mix"):
-            first_pictures.append(other_tabs.lay_out_mix(studio))
+            other_tabs.lay_out_mix(studio, page)
         if studio.attributes:
             with gr.Tab("Attributes"):
-                first_pictures.append(attributes_tab.lay_out(studio))
+                attributes_tab.lay_out(studio, page)
         with gr.Tab("Sample"):
             other_tabs.lay_out_sample(studio)
         with gr.Tab("Film"):
-            stop = film_tab.lay_out(studio)
-        for action, inputs, outputs in first_pictures:
-            page.load(action, inputs, outputs, show_progress="hidden", api_visibility="private")
-        page.unload(stop)
+            film_tab.lay_out(studio, making)
+        page.unload(making.end)
     page.queue(default_concurrency_limit=os.cpu_count(), max_size=_WAITING)
     return page
 
@@ -81,26 +81,36 @@ def serving(
         InputError: the port is taken.
     """
     port = _free_port(host, port or 0)
+    making = Making()
     with tempfile.TemporaryDirectory(dir=FOLDER) as results:
-        page = create_app(Studio(flow, Path(results), marks=marks, attributes=attributes))
-        _, address, _ = page.launch(
-            server_name=host,
-            server_port=port,
-            prevent_thread_lock=True,
-            quiet=True,
-            share=False,
-            footer_links=[],
-            max_file_size=max_upload_bytes,
-            allowed_paths=[results],
-            state_session_capacity=_SESSIONS,
-            ssr_mode=False,
-            theme=style.theme(),
-            css=style.CSS,
-        )
-        try:
-            yield address
-        finally:
-            page.close(verbose=False)
+        page = create_app(Studio(flow, Path(results), marks=marks, attributes=attributes), making)
+        with _launched(page, host, port, max_upload_bytes, results) as address:
+            try:
+                yield address
+            finally:
+                making.close()
+
+
+@contextmanager
+def _launched(page: gr.Blocks, host: str, port: int, max_upload_bytes: int, results: str) -> Iterator[str]:
+    _, address, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        prevent_thread_lock=True,
+        quiet=True,
+        share=False,
+        footer_links=[],
+        max_file_size=max_upload_bytes,
+        allowed_paths=[results],
+        state_session_capacity=_SESSIONS,
+        ssr_mode=False,
+        theme=style.theme(),
+        css=style.CSS,
+    )
+    try:
+        yield address
+    finally:
+        page.close(verbose=False)  # which waits five seconds for whoever is still at work, and then leaves them behind
 
 
 def _free_port(host: str, port: int) -> int:

@@ -7,15 +7,15 @@ from typing import Any
 import gradio as gr
 
 from . import fields, results
+from .following import follow
 from .picker import Picker
-from .sentences import said
 from .studio import Studio
 
 __all__ = ["lay_out"]
 
 
-def lay_out(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
-    """Put the tab where the page is being built; return its action, inputs and outputs for the first picture."""
+def lay_out(studio: Studio, page: gr.Blocks) -> None:
+    """Put the tab where the page is being built."""
     names = list(studio.attributes)
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
@@ -31,16 +31,5 @@ def lay_out(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
     def manipulate(*values: Any) -> list[str]:
         return results.files(studio.manipulate(target.choice(*values[:2]), dict(zip(names, values[2:], strict=True))))
 
-    action = said(manipulate)
-    target.on_change(action, inputs, outputs)
-    gr.on(
-        [slider.change for slider in sliders],
-        action,
-        inputs,
-        outputs,
-        show_progress="hidden",
-        trigger_mode="always_last",
-        api_visibility="private",
-    )
+    follow(page, manipulate, inputs, outputs, [target.index, *sliders])
     reset.click(lambda: [0] * len(names), None, sliders, show_progress="hidden", api_visibility="private")
-    return action, inputs, outputs

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
-from dataclasses import dataclass
+import weakref
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from flowxfer.errors import ImageError, InputError, MissingExtraError
 from flowxfer.faces import EYES, Aligned, align
 from flowxfer.images import Pixels
 
-__all__ = ["Picture", "demo", "demo_film", "read"]
+__all__ = ["Picture", "demo", "demo_film", "kept", "read"]
 
 TARGETS = ("id1", "id2", "id3", "id4")
 EXPRESSIONS = ("smile", "surprise", "anger", "closed", "open", "pucker", "smirk", "wink", "sadness", "disgust")
@@ -33,12 +36,14 @@ class Picture:
         face: RGB, shape (size, size, 3), uint8.
         photo: the photograph that it was cut out of, shape (H, W, 3), uint8; None for an aligned face.
         aligned: where in the photograph it was.
+        file: the photograph's.
     """
 
     name: str
     face: Pixels
     photo: Pixels | None = None
     aligned: Aligned | None = None
+    file: Path | None = None
 
 
 def demo(size: int) -> dict[str, list[Picture]]:
@@ -102,7 +107,18 @@ def read(path: Path, size: int) -> Picture:
         raise ImageError(
             f"expected a face in {path.name}, found none; it may be too small, turned away, or not upright"
         )
-    return Picture(path.name, found[0].crop, photo, found[0])
+    return Picture(path.name, found[0].crop, photo, found[0], path)
+
+
+def kept(picture: Picture, folder: Path) -> Picture:
+    """The picture with a copy of its file that stays as long as the picture: what is uploaded goes after an hour."""
+    if picture.file is None:
+        return picture
+    own = Path(tempfile.mkdtemp(dir=folder))
+    file = shutil.copyfile(picture.file, own / picture.file.name)
+    picture = replace(picture, file=file)
+    weakref.finalize(picture, shutil.rmtree, own, ignore_errors=True)
+    return picture
 
 
 def _data() -> Path:

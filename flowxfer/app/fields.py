@@ -1,4 +1,8 @@
-"""Numbers that are asked for, and a sentence where there is none: Gradio's slider would answer with a TypeError."""
+"""Numbers that are asked for, and a sentence where there is none: Gradio's slider would answer with a TypeError.
+
+An empty field is no mistake yet, for somebody may be typing: an action gets the sentence in the place of the number, an
+error that :func:`~flowxfer.app.sentences.said` raises and :func:`~flowxfer.app.following.follow` waits out.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,10 @@ def _check(field: Any) -> None:
         if not number or not field.minimum <= value <= field.maximum:  # which nan is not
             wanted = f"a number from {field.minimum:g} to {field.maximum:g} for {field.label}"
             got = "none" if value is None else str(value)[:40]
-            raise gr.Error(f"expected {wanted}, got {got}", title="Not done", print_exception=False)
+            error = gr.Error(f"expected {wanted}, got {got}", title="Not done", print_exception=False)
+            if value is None:
+                return error
+            raise error
         return taken(value)
 
     field.preprocess = careful

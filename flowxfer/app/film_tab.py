@@ -21,9 +21,8 @@ Action: TypeAlias = "tuple[gr.Button, Callable[..., list[Any]], list[Any]]"
 """The button that begins to make a film, what it does, and with which inputs."""
 
 
-def lay_out(studio: Studio) -> Any:
-    """Put the tab where the page is being built; return what is to be done when a session ends."""
-    making = Making()
+def lay_out(studio: Studio, making: Making) -> None:
+    """Put the tab where the page is being built."""
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
             with gr.Tab("One expression"):
@@ -47,7 +46,6 @@ def lay_out(studio: Studio) -> Any:
             api_visibility="private",
         )
     cancel.click(making.end, queue=False, api_visibility="private")
-    return making.end
 
 
 def _edit(studio: Studio, making: Making) -> Action:

@@ -1,4 +1,4 @@
-"""Films in the making: progress on the page, and an end where the user wants one."""
+"""Films in the making: progress on the page, and an end where the user or the whole app wants one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["Making"]
 
 _TELL_EVERY_S = 0.25
+_LOOK_UP_S = 0.02
 
 
 class _CancelledError(Exception):
-    """The user does not want the film any more."""
+    """Nobody wants the film any more."""
 
 
 class Making:
@@ -26,6 +27,7 @@ class Making:
 
     def __init__(self) -> None:
         self._cancelled: dict[str, threading.Event] = {}
+        self._closed = False
 
     def run(
         self, make: Callable[[Callable[[Progress], None]], Report], request: gr.Request, progress: gr.Progress
@@ -45,12 +47,13 @@ class Making:
 
         def tell(state: Progress) -> None:
             nonlocal told
-            if stop.is_set():
+            if stop.is_set() or self._closed:
                 raise _CancelledError
             if time.monotonic() - told < _TELL_EVERY_S:
                 return  # a page that is told of each frame can no longer be clicked
             told = time.monotonic()
-            progress((state.done, state.total), unit="frames", desc=f"{state.fps:.0f} frames a second")
+            doing = "Studying the performer" if state.study else f"{state.fps:.0f} frames a second"
+            progress((state.done, state.total), unit="frames", desc=doing)
 
         try:
             report = make(tell)
@@ -65,3 +68,9 @@ class Making:
         """End what is being made for a session."""
         if event := self._cancelled.get(str(request.session_hash)):
             event.set()
+
+    def close(self) -> None:
+        """End everything, and come back when it has ended."""
+        self._closed = True
+        while self._cancelled:
+            time.sleep(_LOOK_UP_S)

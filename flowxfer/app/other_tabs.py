@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from . import fields, results
+from .following import follow
 from .picker import Picker
 from .sentences import said
 from .studio import Studio
@@ -14,8 +15,8 @@ from .studio import Studio
 __all__ = ["lay_out_mix", "lay_out_sample"]
 
 
-def lay_out_mix(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
-    """Put the tab where the page is being built; return its action, inputs and outputs for the first picture."""
+def lay_out_mix(studio: Studio, page: gr.Blocks) -> None:
+    """Put the tab where the page is being built."""
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
             first = Picker.laid_out(studio, "target", "First face", "at 0")
@@ -29,11 +30,7 @@ def lay_out_mix(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
     def mix(*values: Any) -> list[str]:
         return results.files(studio.mix(first.choice(*values[:2]), second.choice(*values[2:4]), values[4]))
 
-    action = said(mix)
-    for picker in (first, second):
-        picker.on_change(action, inputs, outputs)
-    alpha.change(action, inputs, outputs, show_progress="hidden", trigger_mode="always_last", api_visibility="private")
-    return action, inputs, outputs
+    follow(page, mix, inputs, outputs, [first.index, second.index, alpha])
 
 
 def lay_out_sample(studio: Studio) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -11,10 +11,10 @@ import gradio as gr
 from .sentences import said
 from .studio import Choice, Studio, enlarged
 
+__all__ = ["Picker"]
+
 # Of events that come while one is being answered the last is answered after it; by default Gradio would drop them all.
 _QUEUED: dict[str, Any] = {"trigger_mode": "always_last", "api_visibility": "private"}
-
-__all__ = ["Picker"]
 
 
 @dataclass(frozen=True)
@@ -22,22 +22,14 @@ class Picker:
     """A row of faces of which one is chosen, for each session its own.
 
     Attributes:
-        studio: has the faces that come with flowxfer.
-        role: which of them: ``target``, ``expression`` or ``neutral``.
-        gallery: shows them.
-        button: uploads others.
+        offered: the faces that come with flowxfer.
         uploaded: what this session has uploaded, a list of choices.
-        index: which is chosen.
-        changes: what happens when that is another.
+        index: which is chosen, the offered before the uploaded ones; it changes with every choice and upload.
     """
 
-    studio: Studio
-    role: str
-    gallery: gr.Gallery
-    button: gr.UploadButton
+    offered: Sequence[Choice]
     uploaded: gr.State
     index: gr.State
-    changes: list[Any] = field(default_factory=list)
 
     @classmethod
     def laid_out(
@@ -47,39 +39,20 @@ class Picker:
 
         Args:
             studio: has the faces.
-            role: which of its faces.
+            role: which of its faces: ``target``, ``expression`` or ``neutral``.
             label: what the chosen one is.
             about: who that is.
             chosen: index of the face that is chosen at first.
             several: whether several pictures are uploaded together, and averaged.
         """
+        offered = studio.demo[role]
         with gr.Column(elem_classes="picker"):
             with gr.Row(elem_classes="picker-head"):
                 gr.Markdown(f"**{label}**: {about}")
-                button = gr.UploadButton(
-                    "Upload pictures" if several else "Upload a picture",
-                    file_count="multiple" if several else "single",
-                    file_types=["image"],
-                    size="sm",
-                    scale=0,
-                    min_width=130,
-                )
-            gallery = gr.Gallery(
-                _shown(studio.demo[role]),
-                label=label,
-                show_label=False,
-                container=False,
-                height="auto",
-                allow_preview=False,
-                object_fit="cover",
-                selected_index=chosen,
-                format="png",
-                buttons=[],
-                interactive=False,
-                elem_classes=["faces", f"{role}-faces"],
-            )
-        picker = cls(studio, role, gallery, button, gr.State([]), gr.State(chosen))
-        picker._listen()
+                button = _upload_button(several)
+            gallery = _gallery(offered, chosen, label, role)
+        picker = cls(offered, gr.State([]), gr.State(chosen))
+        picker._listen(studio, gallery, button)
         return picker
 
     @property
@@ -89,32 +62,61 @@ class Picker:
 
     def choice(self, index: int, uploaded: Sequence[Choice]) -> Choice:
         """The chosen face."""
-        return [*self.studio.demo[self.role], *uploaded][index]
+        return [*self.offered, *uploaded][index]
 
-    def on_change(self, action: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        """Do something when another face has been chosen or uploaded."""
-        for event in self.changes:
-            event.success(action, inputs, outputs, show_progress="hidden", **_QUEUED)
-
-    def _listen(self) -> None:
-        selected = self.gallery.select(_selected, None, self.index, show_progress="hidden", **_QUEUED)
-        added = self.button.upload(
-            said(self._added),
-            [self.button, self.uploaded],
-            [self.uploaded, self.index, self.gallery],
+    def _listen(self, studio: Studio, gallery: gr.Gallery, button: gr.UploadButton) -> None:
+        gr.on(
+            [gallery.select, self.index.change],  # the latter until it agrees with what the page shows
+            _selected,
+            gallery,
+            self.index,
+            js="gallery => ({selected_index: gallery.selected_index})",  # pictures need not be sent, and may be gone
+            preprocess=False,
+            show_progress="hidden",
             **_QUEUED,
         )
-        self.changes.extend([selected, added])
 
-    def _added(self, files: Any, uploaded: list[Choice]) -> tuple[list[Choice], int, gr.Gallery]:
-        paths = files if isinstance(files, list) else [files]
-        uploaded = [*uploaded, self.studio.upload([str(path) for path in paths])]
-        every = [*self.studio.demo[self.role], *uploaded]
-        return uploaded, len(every) - 1, gr.Gallery(_shown(every), selected_index=len(every) - 1)
+        def add(files: Any, uploaded: list[Choice]) -> tuple[list[Choice], int, gr.Gallery]:
+            paths = files if isinstance(files, list) else [files]
+            uploaded = [*uploaded, studio.upload([str(path) for path in paths])]
+            every = [*self.offered, *uploaded]
+            last = len(every) - 1
+            return uploaded, last, gr.Gallery(_shown(every), selected_index=last)
+
+        button.upload(said(add), [button, self.uploaded], [self.uploaded, self.index, gallery], **_QUEUED)
 
 
-def _selected(event: gr.SelectData) -> int:
-    return int(event.index)
+def _selected(gallery: gr.Gallery) -> int:
+    """The index that the page shows when it asks; an event that had to wait brings that of the one it waited for."""
+    return int(gallery.selected_index)
+
+
+def _upload_button(several: bool) -> gr.UploadButton:
+    return gr.UploadButton(
+        "Upload pictures" if several else "Upload a picture",
+        file_count="multiple" if several else "single",
+        file_types=["image"],
+        size="sm",
+        scale=0,
+        min_width=130,
+    )
+
+
+def _gallery(choices: Sequence[Choice], chosen: int, label: str, role: str) -> gr.Gallery:
+    return gr.Gallery(
+        _shown(choices),
+        label=label,
+        show_label=False,
+        container=False,
+        height="auto",
+        allow_preview=False,
+        object_fit="cover",
+        selected_index=chosen,
+        format="png",
+        buttons=[],
+        interactive=False,
+        elem_classes=["faces", f"{role}-faces"],
+    )
 
 
 def _shown(choices: Sequence[Choice]) -> list[tuple[Any, str]]:

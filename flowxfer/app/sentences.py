@@ -27,6 +27,9 @@ def said(action: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(action)
     def careful(*values: Any) -> Any:
         try:
+            for value in values:
+                if isinstance(value, gr.Error):  # an empty field
+                    raise value
             return action(*values)
         except gr.Error:
             raise

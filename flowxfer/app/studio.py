@@ -108,7 +108,7 @@ class Studio:
         Raises:
             ImageError: one cannot be read, or has no face.
         """
-        return self.choice([faces.read(Path(path), self.flow.size) for path in paths])
+        return self.choice([faces.kept(faces.read(Path(path), self.flow.size), self._folder) for path in paths])
 
     def transfer(self, target: Choice, expression: Choice, neutral: Choice, alpha: Alpha) -> Result:
         """Give the target the expression."""
@@ -211,7 +211,7 @@ class Studio:
         return Transferer(hub.SAMPLER) if self.flow.manifest.name == hub.DEFAULT else self.flow
 
     def photograph(self, target: Choice, expression: Choice, neutral: Choice, alpha: Alpha) -> Path:
-        """The transfer, back in the photograph that the target was cut out of.
+        """The transfer, back in the photograph that the target was cut out of, whose EXIF, XMP and profile it keeps.
 
         Raises:
             InputError: the target is an aligned face, which belongs to no photograph.
@@ -221,7 +221,8 @@ class Studio:
             raise InputError("expected a target from a photograph, got an aligned face; upload a whole photograph")
         face = self.flow.transfer(target.latents, expression.latents, neutral.latents, alpha)[0]
         path = self._new_folder() / "photograph.png"
-        images.save(paste_blend(picture.photo, picture.aligned, face), path, self._edited(alpha))
+        changed = paste_blend(picture.photo, picture.aligned, face)
+        images.save(changed, path, self._edited(alpha), original=picture.file)
         return path
 
     def _new_film(self, progress: Callable[[Progress], None]) -> tuple[Path, Options]:

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from . import fields
+from .following import follow
 from .picker import Picker
 from .sentences import said
 from .studio import Choice, Studio
@@ -34,8 +35,8 @@ class _Cast:
         return self.target.choice(*values[:2]), self.expression.choice(*values[2:4]), self.neutral.choice(*values[4:6])
 
 
-def lay_out(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
-    """Put the tab where the page is being built; return its action, inputs and outputs for the first picture."""
+def lay_out(studio: Studio, page: gr.Blocks) -> None:
+    """Put the tab where the page is being built."""
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
             cast = _Cast(
@@ -44,12 +45,11 @@ def lay_out(studio: Studio) -> tuple[Any, list[Any], list[Any]]:
                 Picker.laid_out(studio, "neutral", "Neutral", "the performer without it", several=True),
             )
         with gr.Column(scale=6, min_width=320, elem_classes="results"):
-            first = _result(studio, cast)
+            _result(studio, cast, page)
             _sweep(studio, cast)
-    return first
 
 
-def _result(studio: Studio, cast: _Cast) -> tuple[Any, list[Any], list[Any]]:
+def _result(studio: Studio, cast: _Cast, page: gr.Blocks) -> None:
     """The picture and what changes it."""
     picture = _image("Result", "result", alt_text="The target with the expression", buttons=[])
     sliders = _strengths(studio.levels)
@@ -65,19 +65,8 @@ def _result(studio: Studio, cast: _Cast) -> tuple[Any, list[Any], list[Any]]:
         files = [str(result.shown), str(result.face), str(result.latents)]
         return [*files, gr.Button(visible=target.picture.photo is not None), gr.Image(visible=False)]
 
-    action = said(transfer)
-    for picker in (cast.target, cast.expression, cast.neutral):
-        picker.on_change(action, inputs, outputs)
-    gr.on(
-        [slider.change for slider in sliders],
-        action,
-        inputs,
-        outputs,
-        show_progress="hidden",
-        trigger_mode="always_last",
-        api_visibility="private",
-    )
-    return action, inputs, outputs
+    pickers = (cast.target, cast.expression, cast.neutral)
+    follow(page, transfer, inputs, outputs, [*(picker.index for picker in pickers), *sliders])
 
 
 def _strengths(levels: int) -> list[gr.Slider]:

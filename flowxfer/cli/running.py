@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowxfer.cli.options import Compute
     from flowxfer.hub import Progress
     from flowxfer.transferer import Transferer
+    from flowxfer.video import Progress as FilmProgress
 
 __all__ = ["Commands", "alphas", "downloading", "measure", "names", "outputs", "steps", "track", "transferer", "unused"]
 
@@ -138,13 +139,14 @@ def steps(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def measure(what: str) -> Iterator[Callable[[int, int | None, float], None]]:
-    """Yield a callback that is told how many frames are done, of how many, and of frames a second; draws a bar."""
+def measure(what: str) -> Iterator[Callable[[FilmProgress], None]]:
+    """Yield a callback that is told how far a film is, and draws a bar."""
     with _bars() as bars:
         task = bars.add_task(what, total=None)
 
-        def told(done: int, total: int | None, fps: float) -> None:
-            bars.update(task, completed=done, total=total, description=f"{what}  {fps:.1f} frames/s")
+        def told(now: FilmProgress) -> None:
+            doing = f"{what}: studying the performer" if now.study else what
+            bars.update(task, completed=now.done, total=now.total, description=f"{doing}  {now.fps:.1f} frames/s")
 
         yield told
 

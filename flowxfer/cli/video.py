@@ -167,7 +167,7 @@ def _one(film: Path, output: Path, performance: dict[str, Any], options: Options
     from flowxfer.video import process
 
     with measure(film.name) as told:
-        options = dataclasses.replace(options, progress=lambda now: told(now.done, now.total, now.fps))
+        options = dataclasses.replace(options, progress=told)
         report = process(film, output, **performance, options=options)
     _say(report)
 
@@ -176,7 +176,7 @@ def _all(folder: Path, output: Path, performance: dict[str, Any], options: Optio
     from flowxfer.video import process_folder
 
     with measure(folder.name) as told:
-        options = dataclasses.replace(options, progress=lambda now: told(now.done, now.total, now.fps))
+        options = dataclasses.replace(options, progress=told)
         outcome = process_folder(folder, output, **performance, options=options)
     for report in outcome.reports:
         _say(report)

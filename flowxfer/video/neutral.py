@@ -8,7 +8,8 @@ least squares, ``z ≈ mean(z) + slope · (turn − mean(turn))``, and taken awa
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from flowxfer.images import Pixels
 from flowxfer.latents import Latents
 from flowxfer.transferer import Transferer
 
+from .pipeline import Progress
 from .source import Source
 
 __all__ = ["Neutral", "learned"]
@@ -54,7 +56,13 @@ class Neutral:
         return Latents(levels, performers.model_hash, performers.numerics)
 
 
-def learned(source: Source, tracker: Tracker, transferer: Transferer, frames: int) -> Neutral:
+def learned(
+    source: Source,
+    tracker: Tracker,
+    transferer: Transferer,
+    frames: int,
+    progress: Callable[[Progress], None] | None = None,
+) -> Neutral:
     """Learn a performer's neutral from the first faces of a film.
 
     Args:
@@ -62,20 +70,28 @@ def learned(source: Source, tracker: Tracker, transferer: Transferer, frames: in
         tracker: a fresh one.
         transferer: the model.
         frames: how many faces are looked at.
+        progress: is told after each frame; what it raises ends the study.
 
     Raises:
         InputError: the film never shows a face.
     """
     sums = _Sums()
-    faces = itertools.islice(_faces(source, tracker), frames)
+    faces = itertools.islice(_faces(source, tracker, frames, progress), frames)
     while batch := list(itertools.islice(faces, transferer.batch_size)):
         sums.add(transferer.encode(np.stack([crop for crop, _ in batch])), np.array([turn for _, turn in batch]))
     return sums.fit()
 
 
-def _faces(source: Source, tracker: Tracker) -> Iterator[tuple[Pixels, float]]:
-    for frame in source.frames():
+def _faces(
+    source: Source, tracker: Tracker, wanted: int, progress: Callable[[Progress], None] | None
+) -> Iterator[tuple[Pixels, float]]:
+    began, most = time.perf_counter(), wanted
+    for done, frame in enumerate(source.frames(), 1):
         face = tracker.follow(frame, float(frame.time))
+        most += face is None
+        if progress:
+            total = most if source.count is None else min(most, source.count)
+            progress(Progress.since(began, done, total, study=True))
         if face is not None:
             yield face.crop, tracker.turn(frame, face)
 

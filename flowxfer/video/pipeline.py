@@ -73,16 +73,24 @@ class Progress:
     """How far a film is.
 
     Attributes:
-        done: frames that are written.
-        total: frames of the film, an estimate; None if nobody knows.
+        done: frames that are written; in a study, that are looked at.
+        total: frames of the film, or of the study, an estimate; None if nobody knows.
         fps: frames a second of this run.
         left_seconds: what the rest will take; None if nobody knows.
+        study: whether what the performer looks like without expression is still being learnt, before the film begins.
     """
 
     done: int
     total: int | None
     fps: float
     left_seconds: float | None
+    study: bool = False
+
+    @classmethod
+    def since(cls, began: float, done: int, total: int | None, *, first: int = 0, study: bool = False) -> Progress:
+        """Tell how far a run is, which began at a time of :func:`time.perf_counter` with the first frames done."""
+        fps = (done - first) / max(time.perf_counter() - began, 1e-9)
+        return cls(done, total, fps, None if total is None else max(0, total - done) / fps, study)
 
 
 def followed(frames: Iterator[Frame], tracker: Tracker) -> Iterator[Step]:
@@ -148,8 +156,7 @@ def run(
                 show(step)  # first: the sink uses up the frame's native picture
             sink.write(step.frame, step.pixels, step.box, record=record(step), state=step.state or {})
             if progress:
-                fps = (done - first) / max(time.perf_counter() - began, 1e-9)
-                progress(Progress(done, total, fps, None if total is None else max(0, total - done) / fps))
+                progress(Progress.since(began, done, total, first=first))
 
 
 def _box(face: Aligned, shape: tuple[int, ...]) -> Box:

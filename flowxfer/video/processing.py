@@ -221,7 +221,7 @@ def _neutral(job: Job, driver: Sources, film: Source, neutral: Faces | None, fra
         raise InputError(f"expected at least one first frame to take the driver's neutral face from, got {frames}")
     if isinstance(driver, Iterator):
         raise InputError("expected a driver that can be read twice, or the performer's neutral, got an iterator")
-    return learned(film, job.tracker(job.options.performer), job.transferer, frames)
+    return learned(film, job.tracker(job.options.performer), job.transferer, frames, job.options.progress)
 
 
 def _latents(transferer: Transferer, faces: Faces) -> Latents:

@@ -39,3 +39,32 @@ def photo(tmp_path, monkeypatch):
     monkeypatch.setattr("flowxfer.app.faces.align", lambda picture, *, size: [Aligned.cut(picture, face, size)])
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
+
+
+@pytest.fixture(scope="module")
+def address(tiny_transferer):
+    from flowxfer.app import serving
+
+    with serving(tiny_transferer, port=None, max_upload_bytes=1 << 20) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from tests.app.pages import BROWSER, playwright
+
+    with playwright.sync_playwright() as started:
+        # Containers often have little shared memory, and no right to a sandbox of its own.
+        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser, address):
+    """A wide window, which the tests of a module share; every request of it is noted."""
+    from tests.app.pages import opened
+
+    page = opened(browser, address, 1280)
+    yield page
+    page.close()

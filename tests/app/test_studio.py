@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms
 
 from flowxfer import Latents, images
 from flowxfer.app import Studio, faces
@@ -15,6 +16,9 @@ from flowxfer.errors import ImageError, InputError, MissingExtraError, VideoErro
 from flowxfer.provenance import EDITED, GENERATED, Mark, Marks, read
 
 SIZE = 32
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" photoshop:City="Nowhere"/>
+</rdf:RDF></x:xmpmeta>"""
 
 
 @pytest.fixture
@@ -100,7 +104,8 @@ def test_a_film_performs_onto_a_face_and_onto_a_film(studio, cast, clip):
         assert read(report.output).mark().alphas == (0.9,)
         with av.open(report.output) as film:
             assert [(frame.width, frame.height) for frame in film.decode(video=0)] == [size] * 6
-    assert [state.done for state in told] == [1, 2, 3, 4, 5, 6] * 2
+    once = [(study, done) for study in (True, False) for done in range(1, 7)]
+    assert [(state.study, state.done) for state in told] == once * 2
 
 
 def test_a_film_performs_onto_the_photograph_that_a_target_is_from(studio, clip, tmp_path, monkeypatch):
@@ -225,6 +230,27 @@ def test_a_photograph_is_aligned_and_pasted_back(studio, cast, photo):
     assert np.array_equal(changed[:, 90:], images.load(photo)[:, 90:])  # far from the face
 
 
+def test_a_photograph_keeps_its_metadata_and_its_file_as_long_as_it_is_chosen(studio, cast, photo, tmp_path):
+    exif, profile = Image.Exif(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Copyright] = 1, "somebody"
+    with Image.open(photo) as image:
+        image.save(tmp_path / "photo.jpg", exif=exif, icc_profile=profile, xmp=XMP)
+    target = studio.upload([str(tmp_path / "photo.jpg")])
+    (tmp_path / "photo.jpg").unlink()  # as Gradio does after an hour
+    changed = studio.photograph(target, *cast[1:], 1.0)
+    with Image.open(changed) as image:
+        assert image.info["icc_profile"] == profile
+        assert image.getexif()[ExifTags.Base.Copyright] == "somebody"
+        assert ExifTags.Base.Orientation not in image.getexif()
+    assert b"Nowhere" in changed.read_bytes()
+    assert read(changed).model == studio.flow.manifest.name
+    file = target.picture.file
+    assert file.exists()
+    del target
+    gc.collect()
+    assert not file.parent.exists()
+
+
 def test_mistakes(studio, cast, tmp_path, photo, monkeypatch):
     with pytest.raises(InputError, match="expected a target from a photograph, got an aligned face"):
         studio.photograph(*cast, 1.0)
@@ -286,7 +312,7 @@ def test_what_goes_wrong_becomes_a_sentence_on_the_page(caplog):
     assert "an action of the page failed" in caplog.text
 
 
-@pytest.mark.parametrize("value", [None, "0.5", True, -0.6, 1.6, float("nan"), float("inf"), [0.5]])
+@pytest.mark.parametrize("value", ["0.5", True, -0.6, 1.6, float("nan"), float("inf"), [0.5]])
 def test_what_is_no_number_in_a_field_becomes_a_sentence(value):
     import gradio as gr
 
@@ -296,7 +322,18 @@ def test_what_is_no_number_in_a_field_becomes_a_sentence(value):
     for field in asked:
         with pytest.raises(gr.Error) as caught:
             field.preprocess(value)
-        got = "none" if value is None else value
-        assert caught.value.message == f"expected a number from -0.5 to 1.5 for alpha, got {got}"
+        assert caught.value.message == f"expected a number from -0.5 to 1.5 for alpha, got {value}"
         assert field.preprocess(-0.5) == -0.5
     assert fields.number(0, 9, 1, label="Seed", whole=True).preprocess(3.0) == 3
+
+
+def test_an_empty_field_is_a_sentence_once_its_number_is_needed():
+    import gradio as gr
+
+    from flowxfer.app import fields
+    from flowxfer.app.sentences import said
+
+    empty = fields.slider(-0.5, 1.5, 0.8, label="alpha").preprocess(None)
+    with pytest.raises(gr.Error) as caught:
+        said(print)(1, empty)
+    assert caught.value.message == "expected a number from -0.5 to 1.5 for alpha, got none"

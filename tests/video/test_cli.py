@@ -16,9 +16,9 @@ from flowxfer import Latents, images
 from flowxfer.attributes import Attributes
 from flowxfer.cli import photo
 from flowxfer.cli import video as commands
-from flowxfer.cli.running import Commands
+from flowxfer.cli.running import Commands, measure
 from flowxfer.faces import Reference
-from flowxfer.video import open_sink, open_source
+from flowxfer.video import Progress, open_sink, open_source
 from tests.video.beacons import HEIGHT, WIDTH, Beacons, crop, picture, walk
 from tests.video.films import make_film, packets, stored_planes
 
@@ -178,3 +178,13 @@ def test_whom_the_options_choose(here, model, monkeypatch):
 
 def _stop():
     raise StopIteration
+
+
+def test_what_a_film_is_at_is_told(monkeypatch, capsys):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with measure("film.mp4") as told:
+        told(Progress(30, 250, 60.0, None, study=True))
+    assert "film.mp4: studying the performer  60.0 frames/s" in capsys.readouterr().err
+    with measure("film.mp4") as told:
+        told(Progress(30, 250, 60.0, None))
+    assert "film.mp4  60.0 frames/s" in capsys.readouterr().err

@@ -20,7 +20,7 @@ SHAPES = ((2, 4, 4), (3, 2, 2))
 class Film:
     """A film whose latents and turns are known, its own tracker and model."""
 
-    batch_size = 4
+    batch_size, count = 4, None
 
     def __init__(self, latents, turns):
         self.latents, self.turns, self.seen = latents, turns, []
@@ -95,6 +95,40 @@ def test_a_film_without_a_face():
     film.follow = lambda frame, time: None
     with pytest.raises(InputError, match="expected a face in the driver, found none"):
         learned(film, film, film, 9)
+
+
+def test_each_frame_of_the_study_is_told():
+    latents, told = known(40, np.zeros(40)), []
+    film = Film(latents, np.zeros(40))
+    for count, wanted, totals in (
+        (None, 6, [6, 6, 6, 7, 7, 7, 7]),  # the fourth has no face, so one more is looked at
+        (40, 6, [6, 6, 6, 7, 7, 7, 7]),
+        (5, 6, [5] * 7),  # an estimate may be wrong
+    ):
+        film.count = count
+        told.clear()
+        learned(film, film, film, wanted, told.append)
+        assert [now.done for now in told] == [1, 2, 3, 4, 5, 6, 7]
+        assert [now.total for now in told] == totals
+        assert all(now.study and now.fps > 0 and now.left_seconds >= 0 for now in told)
+
+
+@pytest.mark.parametrize("onto", ["photo", "film"])
+def test_a_study_that_is_ended_leaves_nothing(tiny_transferer, tmp_path, monkeypatch, onto):
+    monkeypatch.setattr("flowxfer.faces.tracking.embed", lambda crop: np.zeros(128))
+    told = []
+
+    def stop(now):
+        told.append(now)
+        if now.done == 3:
+            raise KeyboardInterrupt
+
+    target = picture(30, 30, shade=20) if onto == "photo" else [picture(30, 30, shade=20)] * 9
+    options = Options(detector=Turning(), progress=stop)
+    with pytest.raises(KeyboardInterrupt):
+        drive(walk(9), target, tmp_path / "out", transferer=tiny_transferer, options=options)
+    assert [(now.done, now.total, now.study) for now in told] == [(1, 9, True), (2, 9, True), (3, 9, True)]
+    assert not list(tmp_path.iterdir())
 
 
 class Turning(Beacons):
