@@ -83,7 +83,7 @@ def needed(shape: tuple[int, ...], transform: Similarity, width: int, height: in
 
 def _density(transform: Similarity, fineness: float) -> tuple[float, int]:
     """Tell how many pixels are turned for one of the result, and by how much the result is made larger for it."""
-    turned = min(fineness, 3 / transform.scale)  # three pixels for one of the picture lose no sharpness
+    turned = min(fineness, 2 / transform.scale)  # two pixels for one of the picture lose no sharpness
     return turned, math.ceil(_REACH / min(1, turned))
 
 
