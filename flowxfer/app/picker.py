@@ -86,9 +86,9 @@ class Picker:
         button.upload(said(add), [button, self.uploaded], [self.uploaded, self.index, gallery], **_QUEUED)
 
 
-def _selected(gallery: gr.Gallery) -> int:
+def _selected(gallery: gr.Gallery) -> Any:
     """The index that the page shows when it asks; an event that had to wait brings that of the one it waited for."""
-    return int(gallery.selected_index)
+    return gr.skip() if gallery.selected_index is None else gallery.selected_index
 
 
 def _upload_button(several: bool) -> gr.UploadButton:
