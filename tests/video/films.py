@@ -112,6 +112,7 @@ def make_film(
                 format=pixel_format,
                 dst_colorspace=(colours or (5,))[0],
                 dst_color_range=(colours or (0, 1))[1],
+                threads=1,  # with more, a row between two threads' parts is now and then wrong
             )
             frame.pts, frame.time_base = tick, time_base
             film.mux(video.encode(frame))
