@@ -3,7 +3,8 @@
 A bundle is a folder with ``manifest.json``, ``encode.onnx``, ``decode.onnx``, ``weights.bin``, which both share as
 external data, and ``combine.onnx``, which does latent arithmetic where the latents lie. A model with raw latents has a
 ``sample.onnx`` too, which decodes eps. Opening a bundle checks every file against its SHA-256 and refuses whatever
-points out of the folder.
+points out of the folder. Attribute vectors may lie in it too (:mod:`flowxfer.attributes`), which are no part of the
+model.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Manifest:
         licence: under which the weights may be used.
         origin: where the weights come from.
         parity: the figures that the export measured against PyTorch.
-        files: SHA-256 of every other file of the bundle, by name.
+        files: SHA-256 of the graphs and the weights, by name.
     """
 
     name: str

@@ -210,6 +210,7 @@ def _converted(model: Model, progress: Progress) -> Path:
     from flowxfer.glow.importers import import_weights
 
     weights = fetch(model, progress=progress)
+    vectors = _vectors(model, progress)
     with _alone(folder):
         if not _has_manifest(folder):
             progress(f"import {model.name}", 0, 2)
@@ -217,21 +218,36 @@ def _converted(model: Model, progress: Progress) -> Path:
             progress(f"export {model.name}", 1, 2)
             export_bundle(glow, folder, name=model.name, licence=model.licence, origin=model.urls[0])
             progress(f"export {model.name}", 2, 2)
-            if model.attributes:
-                _add_attributes(model, folder, progress)
+            if vectors:
+                _add_attributes(vectors, folder)
     return folder
 
 
-def _add_attributes(model: Model, folder: Path, progress: Progress) -> None:
-    """Put a model's published attribute vectors into its bundle; it is whole without them."""
+def _vectors(model: Model, progress: Progress) -> Path | None:
+    """Fetch a model's attribute vectors, where some are published; it is whole without them."""
+    if not model.attributes:
+        return None
+    try:
+        return fetch(replace(model, urls=model.attributes, sha256=None), progress=progress)
+    except DownloadError:
+        _say_without(_cached(model.name), "no address gave them")
+        return None
+
+
+def _add_attributes(vectors: Path, folder: Path) -> None:
     from flowxfer.attributes import ATTRIBUTES, Attributes
 
     try:
-        vectors = fetch(replace(model, urls=model.attributes, sha256=None), progress=progress)
         Attributes.from_openai(vectors, Manifest.read(folder)).save(folder / ATTRIBUTES)
-    except (DownloadError, LatentsError) as error:
-        hint = f"`flowxfer attributes import` makes {folder / ATTRIBUTES} of them once you have them"
-        log.warning("%s comes without its attribute vectors: %s; %s", model.name, error, hint)
+    except LatentsError as error:
+        _say_without(folder, str(error))
+
+
+def _say_without(folder: Path, why: str) -> None:
+    from flowxfer.attributes import ATTRIBUTES
+
+    hint = f"`flowxfer attributes import` makes {folder / ATTRIBUTES} of them once you have them"
+    log.warning("%s comes without its attribute vectors: %s; %s", folder.name, why, hint)
 
 
 @contextmanager

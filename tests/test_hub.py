@@ -375,6 +375,12 @@ def test_a_model_is_whole_without_them(celeba, server, caplog):
     assert "`flowxfer attributes import` makes " in caplog.text
 
 
+def test_a_model_is_whole_where_no_address_gives_them(celeba, server, caplog):
+    del server.files["z_manipulate.npy"]
+    assert not Transferer("published", threads=1).attributes
+    assert "published comes without its attribute vectors: no address gave them; `flowxfer attributes" in caplog.text
+
+
 def test_two_at_once_make_one_bundle(model, server, conversion):
     threads = [threading.Thread(target=hub.resolve, args=("published",)) for _ in range(4)]
     for thread in threads:

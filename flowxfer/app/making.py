@@ -16,6 +16,7 @@ __all__ = ["Making"]
 
 _TELL_EVERY_S = 0.25
 _LOOK_UP_S = 0.02
+_PATIENCE_S = 30
 
 
 class _CancelledError(Exception):
@@ -70,7 +71,8 @@ class Making:
             event.set()
 
     def close(self) -> None:
-        """End everything, and come back when it has ended."""
+        """End everything, and come back when it has ended, or will not."""
         self._closed = True
-        while self._cancelled:
+        end = time.monotonic() + _PATIENCE_S
+        while self._cancelled and time.monotonic() < end:
             time.sleep(_LOOK_UP_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,13 +13,14 @@ from safetensors import SafetensorError, safe_open
 
 from flowxfer import openai_latents
 from flowxfer.bundle import Bundle, Manifest
-from flowxfer.errors import InputError, LatentsError, reason
+from flowxfer.errors import BundleError, InputError, LatentsError, reason
 from flowxfer.latents import Latents
 
 ATTRIBUTES = "attributes.safetensors"
 """The file of a bundle that has attribute vectors."""
 
 NAMES_KEY = "flowxfer.attributes"
+DIGEST_KEY = "flowxfer.sha256"
 
 __all__ = ["ATTRIBUTES", "Attributes"]
 
@@ -35,13 +37,15 @@ class Attributes(Mapping[str, Latents]):
         directions: as many vectors.
 
     Raises:
-        InputError: there are not as many names as vectors, or a name is empty or there twice.
+        InputError: there are not as many names as vectors, or a name is empty, cannot be printed, or is there twice.
     """
 
     def __init__(self, names: Sequence[str], directions: Latents) -> None:
-        if len(set(names)) != len(directions) or len(names) != len(directions) or not all(names):
-            raise InputError(f"expected {len(directions)} names that differ for as many vectors, got {list(names)}")
-        self._directions = directions
+        count, usable = len(directions), all(name and name.isprintable() for name in names)
+        if len(set(names)) != count or len(names) != count or not usable:
+            raise InputError(f"expected {count} names that differ for as many vectors, got {list(names)!a}")
+        # Without what computed them: a direction is no face, of which a pixel could be lost.
+        self._directions = Latents(directions.levels, directions.model_hash)
         self._index = {name: index for index, name in enumerate(names)}
 
     @property
@@ -76,13 +80,14 @@ class Attributes(Mapping[str, Latents]):
         for name, strength in strengths.items():
             if name not in self:
                 close = difflib.get_close_matches(name, self, n=1)
-                others = f"it has {len(self)}; `flowxfer attributes list` names them" if self else "it has none"
+                some = reason(ValueError(", ".join(self)))
+                others = f"there are {some}" if self else "there are none; `flowxfer attributes learn` makes some"
                 hint = f"did you mean {close[0]}?" if close else others
                 raise InputError(f"expected an attribute of the model, got {name!r}; {hint}")
-            if not np.isfinite(strength):
-                raise InputError(f"expected a finite strength for {name}, got {strength}")
+            if not isinstance(strength, (int, float)) or not np.isfinite(strength):
+                raise InputError(f"expected a finite number for {name}, got {strength!r}")
             weights[self._index[name]] = strength
-        levels = [np.tensordot(weights.astype(z.dtype), z, 1)[None] for z in self._directions.levels]
+        levels = [np.tensordot(weights, z, 1)[None] for z in self._directions.levels]
         return Latents(levels, self.model_hash)
 
     def only(self, names: Sequence[str]) -> Attributes:
@@ -96,7 +101,8 @@ class Attributes(Mapping[str, Latents]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file of latents and names, whole or not at all."""
-        self._directions.save(path, metadata={NAMES_KEY: json.dumps(list(self))})
+        metadata = {NAMES_KEY: json.dumps(list(self)), DIGEST_KEY: _digest(self._directions)}
+        self._directions.save(path, metadata=metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], manifest: Manifest) -> Attributes:
@@ -118,9 +124,17 @@ class Attributes(Mapping[str, Latents]):
             )
         try:
             with safe_open(path, framework="np") as file:
-                return cls(_names((file.metadata() or {}).get(NAMES_KEY, "null")), directions)
+                metadata = file.metadata() or {}
+            names = _names(metadata.get(NAMES_KEY, "null"))
+            if metadata.get(DIGEST_KEY) != _digest(directions):
+                raise ValueError("the vectors are not those that were saved")
+            if not all(np.isfinite(z).all() for z in directions.levels):
+                raise ValueError("a vector is not finite")
+            return cls(names, directions)
         except (SafetensorError, OSError, ValueError, RecursionError) as error:
-            raise LatentsError(f"expected the names of attributes in {path}: {reason(error)}") from error
+            raise LatentsError(
+                f"expected attributes that flowxfer saved in {path}: {reason(error)}; learn them again"
+            ) from error
 
     @classmethod
     def of(cls, bundle: Bundle) -> Attributes:
@@ -130,10 +144,13 @@ class Attributes(Mapping[str, Latents]):
         learns others does not change it, and its latents remain its own.
 
         Raises:
-            LatentsError: there is a file, and it is damaged or another model's.
+            BundleError: it is a link that leads out of the bundle.
+            LatentsError: it is damaged or another model's.
         """
         path, manifest = bundle.path / ATTRIBUTES, bundle.manifest
-        if path.exists():
+        if path.is_symlink() and path.resolve().parent != bundle.path.resolve():
+            raise BundleError(f"expected {ATTRIBUTES} inside the bundle {bundle.path}, but it links out of it")
+        if path.is_file():
             return cls.load(path, manifest)
         none = [np.empty((0, *shape), np.float32) for shape in manifest.latent_shapes]
         return cls((), Latents(none, manifest.model_hash))
@@ -157,6 +174,10 @@ class Attributes(Mapping[str, Latents]):
                 " makes others"
             )
         return cls(openai_latents.CELEBA, Latents(levels, manifest.model_hash))
+
+
+def _digest(directions: Latents) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(z).tobytes() for z in directions.levels)).hexdigest()
 
 
 def _names(text: str) -> list[str]:

@@ -15,6 +15,8 @@ from flowxfer.errors import InputError, reason
 
 __all__ = ["Labels", "read_labels"]
 
+_LARGEST = 1e30
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -42,10 +44,12 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
         InputError: the file cannot be read, or is neither.
     """
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
             first = file.readline()
             file.seek(0)
-            rows = list(_celeba(file.readlines()) if first.strip().isdigit() else csv.reader(file))
+            rows = list(
+                _celeba(file.readlines()) if first.strip().isdigit() else csv.reader(file, skipinitialspace=True)
+            )
         return _labels(rows)
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
@@ -54,8 +58,11 @@ def read_labels(path: str | os.PathLike[str]) -> Labels:
 
 
 def _celeba(lines: list[str]) -> Iterator[list[str]]:
-    yield ["", *lines[1].split()] if len(lines) > 1 else []
-    yield from (line.split() for line in lines[2:])
+    rows = [line.split() for line in lines[1:]]
+    if (there := sum(map(bool, rows[1:]))) != int(lines[0]):
+        raise ValueError(f"{there} pictures, where the first line says {int(lines[0])}")
+    yield ["", *rows[0]] if rows else []
+    yield from rows[1:]
 
 
 def _labels(rows: list[list[str]]) -> Labels:
@@ -63,10 +70,12 @@ def _labels(rows: list[list[str]]) -> Labels:
     pictures = [row for row in pictures if row]
     if not attributes or not pictures or len(set(attributes)) < len(attributes):
         raise ValueError("it needs at least one attribute, each once, and one picture")
+    if not all(name and name.isprintable() for name in attributes):
+        raise ValueError("an attribute has no name, or one that cannot be printed")
     for name, *row in pictures:
         if len(row) != len(attributes):
             raise ValueError(f"{len(row)} numbers for {name}, where there are {len(attributes)} attributes")
     values = np.array([[float(value) for value in row[1:]] for row in pictures])
-    if not np.isfinite(values).all():
-        raise ValueError("a number is not finite")
+    if not (np.abs(values) < _LARGEST).all():  # which nan is not
+        raise ValueError("a number is not finite, or enormous")
     return Labels(tuple(row[0] for row in pictures), tuple(attributes), values)

@@ -26,7 +26,7 @@ def learn(flow: Transferer, faces: Iterable[Source], labels: Labels) -> Attribut
 
     A vector is what its attribute changes while all others stay as they are, from the lowest label to the highest: in
     the faces at hand bearded people are men and grey ones old, and the difference of means would mix these up. For a
-    single attribute that is there or not, it is the difference of means, as Glow's paper and OpenAI's demo have it.
+    single attribute that is there or not, it is the difference of means, as Glow's paper has it.
 
     Args:
         flow: the model.
@@ -37,22 +37,22 @@ def learn(flow: Transferer, faces: Iterable[Source], labels: Labels) -> Attribut
         InputError: an attribute is the same in all faces, or follows from the others, so that nothing tells it from
             them; or there are not as many faces as labels.
     """
-    known, done = _known(labels), 0
-    sums = [np.zeros((known.shape[1], *shape)) for shape in flow.manifest.latent_shapes]
+    projector = np.linalg.pinv(_known(labels))
+    expected, done = projector.shape[1], 0
+    vectors = [np.zeros((len(projector), *shape)) for shape in flow.manifest.latent_shapes]
     iterator = iter(faces)
     while batch := list(itertools.islice(iterator, flow.batch_size)):
         z = flow.encode(batch)
-        weights = known[done : done + len(z)]
+        weights = projector[:, done : done + len(z)]
         done += len(z)
-        if done > len(known):
+        if done > expected:
             break
-        for total, level in zip(sums, z.levels, strict=True):
-            total += np.tensordot(weights, level, (0, 0))
-    if done != len(known):
-        more = "more" if done > len(known) else done
-        raise InputError(f"expected {len(known)} faces, one for each row of labels, got {more}")
-    inverse = np.linalg.inv(known.T @ known)
-    solved = [np.tensordot(inverse, total, 1)[:-1].astype(np.float32) for total in sums]
+        for vector, level in zip(vectors, z.levels, strict=True):
+            vector += np.tensordot(weights, level, 1)
+    if done != expected:
+        got = "more" if done > expected else done
+        raise InputError(f"expected {expected} faces, one for each row of labels, got {got}")
+    solved = [vector[:-1].astype(np.float32) for vector in vectors]
     return Attributes(labels.attributes, Latents(solved, flow.manifest.model_hash))
 
 
@@ -61,7 +61,10 @@ def _known(labels: Labels) -> npt.NDArray[np.float64]:
     low, high = labels.values.min(0), labels.values.max(0)
     if same := [name for name, a, b in zip(labels.attributes, low, high, strict=True) if a == b]:
         more = f" and {len(same) - 1} more" * (len(same) > 1)
-        raise InputError(f"expected faces with and without every attribute, got no such for {same[0][:60]!r}{more}")
+        raise InputError(
+            f"expected faces with and without every attribute, got no such for {same[0][:60]!r}{more}; leave it out of"
+            " the list, or add pictures"
+        )
     known = np.column_stack([(labels.values - low) / (high - low), np.ones(len(labels.values))])
     if np.linalg.matrix_rank(known) < known.shape[1]:
         raise InputError(

@@ -91,6 +91,8 @@ def learn(
     path = _new(output, force)
     known = read_labels(labels)
     kept = _kept(keep, known.attributes)
+    if missing := [name for name in known.pictures if not (folder / name).is_file()]:
+        raise InputError(f"expected every picture of the list in {folder}, but {missing[0]} is missing")
     flow = transferer(compute)
     faces = (images.load(folder / name, flow.size) for name in known.pictures)
     learn(flow, track(faces, len(known.pictures), "learn"), known).only(kept).save(path)
@@ -134,7 +136,7 @@ def strengths(settings: Sequence[str]) -> dict[str, float]:
     """Read settings such as ``Smiling=0.8``.
 
     Raises:
-        InputError: one is none, or its strength no number.
+        InputError: one is none, its strength no number, or an attribute there twice.
     """
     found: dict[str, float] = {}
     for setting in settings:
@@ -145,13 +147,15 @@ def strengths(settings: Sequence[str]) -> dict[str, float]:
             name = ""
         if not name:
             raise InputError(f"expected attributes with their strengths, such as Smiling=0.8, got {setting!r}")
+    if len(found) < len(settings):
+        raise InputError(f"expected each attribute once, got {', '.join(settings)}")
     return found
 
 
 def _kept(text: str | None, attributes: Sequence[str]) -> Sequence[str]:
-    kept = attributes if text is None else text.split(",")
-    if strangers := [name for name in kept if name not in attributes]:
-        raise InputError(f"expected attributes of the labels to keep, got {', '.join(map(repr, strangers))}")
+    kept = attributes if text is None else [name.strip() for name in text.split(",")]
+    if not set(kept) <= set(attributes) or len(set(kept)) < len(kept):
+        raise InputError(f"expected some of {', '.join(attributes)[:200]} to keep, each once, got {text!r}")
     return kept
 
 

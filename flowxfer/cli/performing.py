@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flowxfer.latents import Alpha
     from flowxfer.transferer import Faces, Transferer
 
-__all__ = ["PERFORMING", "Performing", "check", "performer", "strength"]
+__all__ = ["PERFORMING", "Performing", "alphas_of_attributes", "check", "performer", "strength"]
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,17 @@ def check(performing: Performing) -> None:
     """Find contradictions before the model is loaded.
 
     Raises:
-        InputError: there are an expression and attributes, or neither; or no performer without the expression.
+        InputError: there are an expression and attributes, or neither; no performer without the expression; or an
+            option of the one beside the other.
     """
     if (performing.expression is None) == (not performing.attribute):
         raise InputError("expected --expression or --attribute, one of them: what is transferred?")
     if performing.expression is not None and not performing.neutral:
         raise InputError("expected --neutral beside --expression: the performer without it")
+    if performing.attribute and performing.neutral:
+        raise InputError("expected --attribute without --neutral: an attribute has no performer")
+    if performing.attributes and not performing.attribute:
+        raise InputError("expected --attributes beside --attribute: a file of which nothing is taken")
     strengths(performing.attribute or [])
 
 
@@ -84,6 +89,13 @@ def performer(flow: Transferer, performing: Performing) -> tuple[Faces, Faces]:
         return direction, 0 * direction
     neutral = images.load_faces(performing.neutral or [], flow.size, resize=True)
     return images.load(performing.expression, flow.size), neutral
+
+
+def alphas_of_attributes(performing: Performing) -> list[Alpha]:
+    """How strong each attribute is in the end, for the mark; none where an expression is transferred."""
+    factors = [1.0] if performing.alpha is None else alphas(performing.alpha)
+    found = [[value * factor for factor in factors] for value in strengths(performing.attribute or []).values()]
+    return [values[0] if len(values) == 1 else values for values in found]
 
 
 def strength(performing: Performing) -> Alpha | None:

@@ -12,7 +12,7 @@ from flowxfer.cli.finding import WAYS, Finder, Way, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute, Force, Output
-from flowxfer.cli.performing import PERFORMING, Performing, check, performer, strength
+from flowxfer.cli.performing import PERFORMING, Performing, alphas_of_attributes, check, performer, strength
 from flowxfer.cli.running import names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -102,7 +102,8 @@ def photo(
         rotations=rotations,
         paste=getattr(faces, WAYS[paste]),
     )
-    images.save(result, path, marking.edited(flow.manifest, alpha), original=photo)
+    mark = marking.edited(flow.manifest, *(alphas_of_attributes(performing) or [alpha]))
+    images.save(result, path, mark, original=photo)
     typer.echo(path)
 
 

@@ -15,7 +15,7 @@ from flowxfer.cli.finding import WAYS, Finder, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute, Force, Output
-from flowxfer.cli.performing import Performing, check, performer, strength
+from flowxfer.cli.performing import Performing, alphas_of_attributes, check, performer, strength
 from flowxfer.cli.running import measure, transferer
 from flowxfer.errors import InputError
 
@@ -135,7 +135,7 @@ def video(
     )
     marking = marks(marked)
     flow = transferer(compute)
-    options = dataclasses.replace(options, mark=marking.edited(flow.manifest))
+    options = dataclasses.replace(options, mark=marking.edited(flow.manifest, *alphas_of_attributes(performing)))
     performance = _performance(flow, performing)
     with _interruptible():
         if film.is_dir() and films_in(film):
@@ -150,6 +150,8 @@ def _check(performing: _Performing) -> None:
         raise InputError("expected one of --expression, --attribute and --driver: who performs?")
     if performing.driver is None:
         check(performing)
+    elif performing.attributes:
+        raise InputError("expected --attributes beside --attribute: a file of which nothing is taken")
 
 
 def _performance(flow: Transferer, performing: _Performing) -> dict[str, Any]:

@@ -152,7 +152,7 @@ async def manipulate(
     """Change attributes of faces, such as Smiling, along vectors in latent space."""
     if len(attribute) != len(strength) or len(set(attribute)) != len(attribute):
         counts = f"{len(attribute)} attributes and {len(strength)} strengths"
-        raise InputError(f"expected attributes that differ, and a strength for each, got {counts}")
+        raise InputError(f"expected each attribute once, and a strength for each, got {counts}")
     (group,) = await desk.faces({"faces": faces}, align=align)
     changed = await desk.service.manipulate(group, dict(zip(attribute, strength, strict=True)))
     return await desk.pictures(changed, _numbers_of(changed), answers.negotiate(format, accept), desk.edited(*strength))

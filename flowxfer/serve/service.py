@@ -63,13 +63,13 @@ class Service:
         if len(performed) not in (1, len(z)):
             raise InputError(f"expected one expression, or one for each of {len(z)} targets, got {len(performed)}")
         direction = await asyncio.to_thread(self.flow.direction, performed, neutrals)
-        return await self.decode(self._moved(z, direction, [strength] * len(z)))
+        return await self._move(z, direction, [strength] * len(z))
 
     async def manipulate(self, faces: Faces, strengths: Mapping[str, float]) -> Pixels:
         """:meth:`Transferer.manipulate` along several attributes' vectors."""
-        direction = self.attributes.mixed(strengths)
+        direction = await asyncio.to_thread(self.attributes.mixed, strengths)
         (z,) = await self.encode(faces)
-        return await self.decode(self._moved(z, direction, [self._strength(1.0)] * len(z)))
+        return await self._move(z, direction, [self._strength(1.0)] * len(z))
 
     async def sweep(self, target: Faces, expression: Faces, neutral: Faces, alphas: Sequence[Alpha]) -> Pixels:
         """:meth:`Transferer.sweep`."""
@@ -77,7 +77,7 @@ class Service:
         if len(z) != 1 or len(performed) != 1:
             raise InputError(f"expected one target and one expression, got {len(z)} and {len(performed)}")
         direction = await asyncio.to_thread(self.flow.direction, performed, neutrals)
-        return await self.decode(self._moved(z, direction, [self._strength(alpha) for alpha in alphas]))
+        return await self._move(z, direction, [self._strength(alpha) for alpha in alphas])
 
     async def mix(self, first: Faces, second: Faces, alpha: Alpha) -> Pixels:
         """:meth:`Transferer.mix` of two faces."""
@@ -85,7 +85,7 @@ class Service:
         if len(a) != 1 or len(b) != 1:
             raise InputError(f"expected one first and one second face, got {len(a)} and {len(b)}")
         direction = await asyncio.to_thread(self.flow.direction, b, a)
-        return await self.decode(self._moved(a, direction, [self._strength(alpha)]))
+        return await self._move(a, direction, [self._strength(alpha)])
 
     async def sample(self, n: int, temperature: float, seed: int | None) -> Pixels:
         """:meth:`Transferer.sample`."""
@@ -94,6 +94,9 @@ class Service:
     def _strength(self, alpha: Alpha) -> list[float]:
         levels = len(self.flow.manifest.latent_shapes)
         return [float(value) for value in np.broadcast_to(alpha_per_level(alpha, levels)[0], levels)]
+
+    async def _move(self, z: Latents, direction: Latents, alphas: Sequence[Sequence[float]]) -> Pixels:
+        return await self.decode(await asyncio.to_thread(self._moved, z, direction, alphas))
 
     def _moved(self, z: Latents, direction: Latents, alphas: Sequence[Sequence[float]]) -> Latents:
         """``z + alpha · direction``, a row for each alpha, in the very arithmetic of the decode graph."""

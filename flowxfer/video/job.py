@@ -47,7 +47,7 @@ class Job(NamedTuple):
         options, batch_size = self.options, self.transferer.batch_size
         paste = options.paste or paste_blend
         preview = None if options.preview is None else Preview(options.preview)
-        mark = options.mark and replace(options.mark, alphas=(self._strength(),))
+        mark = options.mark and replace(options.mark, alphas=options.mark.alphas or (self._strength(),))
         sink = open_sink(
             output,
             film,

@@ -73,12 +73,14 @@ def test_learn_and_keep_some(learned, tiny_bundle, tiny_transferer):
     assert list(found) == ["Male"]
     np.testing.assert_array_equal(found["Male"].levels[0], all_["Male"].levels[0])
     sentence = refused(f"attributes learn . --labels labels.txt --keep Young -o x.safetensors -m {tiny_bundle}")
-    assert "expected attributes of the labels to keep, got 'Young'" in sentence
+    assert "expected some of Smiling, Male to keep, each once, got 'Young'" in sentence
 
 
 def test_what_cannot_be_learned_from(here, tiny_bundle):
     Path("4.png").unlink()
-    assert "4.png" in refused(f"attributes learn . --labels labels.txt -o x.safetensors -m {tiny_bundle}")
+    assert "but 4.png is missing" in refused(
+        f"attributes learn . --labels labels.txt -o x.safetensors -m {tiny_bundle}"
+    )
     assert "expected labels as" in refused(f"attributes learn . --labels 1.png -o x.safetensors -m {tiny_bundle}")
     assert "ends in .safetensors for attributes, got x.npy" in refused(
         "attributes learn . --labels labels.txt -o x.npy"
@@ -125,6 +127,18 @@ def test_manipulate_with_what_comes_with_the_model(learned, tiny_bundle, here):
     np.testing.assert_array_equal(images.load("a.png"), images.load("b.png"))
 
 
+def test_an_attribute_twice(here):
+    sentence = refused("manipulate Smiling=1 Smiling=0.5 -t 1.png -o out.png")
+    assert "expected each attribute once, got Smiling=1, Smiling=0.5" in sentence
+
+
+def test_names_to_keep_may_have_blanks(learned, tiny_bundle, tiny_transferer):
+    run(f"attributes learn . --labels labels.txt --keep 'Male, Smiling' -o both.safetensors -m {tiny_bundle}")
+    assert list(Attributes.load("both.safetensors", tiny_transferer.manifest)) == ["Male", "Smiling"]
+    twice = f"attributes learn . --labels labels.txt --keep Male,Male -o x.safetensors -m {tiny_bundle}"
+    assert "to keep, each once, got 'Male,Male'" in refused(twice)
+
+
 @pytest.mark.parametrize("setting", ["Smiling", "Smiling=", "=0.5", "Smiling=much", ""])
 def test_what_is_no_setting(here, setting):
     sentence = refused(f"manipulate '{setting}' -t 1.png -o out.png")
@@ -133,7 +147,7 @@ def test_what_is_no_setting(here, setting):
 
 def test_what_the_model_has_not(learned, tiny_bundle):
     line = f"manipulate Smilling=1 -t 1.png -o out.png -m {tiny_bundle}"
-    assert "got 'Smilling'; it has none" in refused(line)
+    assert "got 'Smilling'; there are none" in refused(line)
     assert "got 'Smilling'; did you mean Smiling?" in refused(f"{line} --attributes {learned}")
     assert "expected attributes of the model" in refused(
         f"manipulate Smiling=1 -t 1.png -o o.png --attributes {learned}"

@@ -1,4 +1,5 @@
 import json
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from safetensors.numpy import save_file
 from flowxfer import Latents, Transferer, openai_latents
 from flowxfer.attributes import ATTRIBUTES, Attributes
 from flowxfer.bundle import Bundle
-from flowxfer.errors import InputError, LatentsError
+from flowxfer.errors import BundleError, InputError, LatentsError
 
 NAMES = ("Smiling", "Bald", "Male")
 
@@ -108,13 +109,20 @@ def test_a_mix_is_the_sum(attributes):
 def test_what_cannot_be_mixed(attributes, flow):
     with pytest.raises(InputError, match="expected an attribute of the model, got 'smiling'; did you mean Smiling"):
         attributes.mixed({"smiling": 1})
-    with pytest.raises(InputError, match="got 'Young'; it has 3; `flowxfer attributes list` names them"):
+    with pytest.raises(InputError, match="got 'Young'; there are Smiling, Bald, Male"):
         attributes.mixed({"Young": 1})
-    with pytest.raises(InputError, match="expected a finite strength for Bald, got nan"):
+    with pytest.raises(InputError, match="expected a finite number for Bald, got nan"):
         attributes.mixed({"Bald": float("nan")})
+    with pytest.raises(InputError, match="expected a finite number for Bald, got '0.8'"):
+        attributes.mixed({"Bald": "0.8"})
+    with pytest.raises(InputError, match="got 'Young'; there are none; `flowxfer attributes learn` makes some"):
+        flow.attributes.mixed({"Young": 1})
 
 
-@pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "b"), ("a", "b", "")])
+@pytest.mark.parametrize(
+    "names",
+    [("a", "b"), ("a", "b", "b"), ("a", "b", "c", "c"), ("a", "b", ""), ("a", "b", "\x1b[2J"), ("a", "b", "\ud800")],
+)
 def test_names_that_do_not_fit(flow, names):
     with pytest.raises(InputError, match="expected 3 names that differ for as many vectors, got"):
         Attributes(names, vectors(flow))
@@ -147,12 +155,55 @@ def test_files_that_are_none(flow, attributes, tmp_path):
     with pytest.raises(LatentsError, match="expected a safetensors file at"):
         Attributes.load(path, flow.manifest)
     vectors(flow).save(path)
-    with pytest.raises(LatentsError, match="expected the names of attributes in .*: they are no list of names"):
+    with pytest.raises(
+        LatentsError, match="expected attributes that flowxfer saved in .*: they are no list of names; learn them again"
+    ):
         Attributes.load(path, flow.manifest)
     attributes.save(path)
     other = replace(flow.manifest, files={**flow.manifest.files, "encode.onnx": "other"})
     with pytest.raises(LatentsError, match="expected attributes of the model tiny in .*, got those of another"):
         Attributes.load(path, other)
+    narrow = Latents([z[:, :, :1] for z in vectors(flow).levels], flow.manifest.model_hash)
+    Attributes(NAMES, narrow).save(path)
+    with pytest.raises(LatentsError, match="expected attributes of the model tiny in .*, got those of another"):
+        Attributes.load(path, flow.manifest)
+
+
+def test_a_bit_that_flipped(flow, attributes, tmp_path):
+    path = tmp_path / "a.safetensors"
+    attributes.save(path)
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(
+        LatentsError, match="expected attributes that flowxfer saved .*: the vectors are not those that"
+    ):
+        Attributes.load(path, flow.manifest)
+
+
+def test_vectors_that_are_not_finite(flow, tmp_path):
+    directions = vectors(flow)
+    directions.levels[0][1, 0, 0, 0] = np.nan
+    Attributes(NAMES, directions).save(tmp_path / "a.safetensors")
+    with pytest.raises(LatentsError, match="expected attributes that flowxfer saved .*: a vector is not finite"):
+        Attributes.load(tmp_path / "a.safetensors", flow.manifest)
+
+
+def test_a_link_out_of_the_bundle(attributes, tiny_bundle, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    attributes.save(tmp_path / "outside.safetensors")
+    (tmp_path / "bundle" / ATTRIBUTES).symlink_to(tmp_path / "outside.safetensors")
+    with pytest.raises(
+        BundleError, match="expected attributes.safetensors inside the bundle .*, but it links out of it"
+    ):
+        Attributes.of(replace(Bundle.open(tiny_bundle), path=tmp_path / "bundle"))
+
+
+def test_an_expression_vector_may_have_a_name(flow, faces, tmp_path):
+    """It is no face: where it was computed does not matter any more."""
+    named = Attributes(["Smiling"], flow.direction(faces[0], faces[1]))
+    assert named["Smiling"].numerics is None
+    assert list(pickle.loads(pickle.dumps(named))) == ["Smiling"]
 
 
 @pytest.mark.parametrize("names", ["", "[", '"Smiling"', "[1, 2, 3]", '["a", "b"]', '["a", "b", "b"]', "[" * 100_000])
@@ -160,7 +211,7 @@ def test_damaged_names(flow, tmp_path, names):
     path = tmp_path / "a.safetensors"
     arrays = {f"z{level}": z for level, z in enumerate(vectors(flow).levels)}
     save_file(arrays, path, {"flowxfer.model": flow.manifest.model_hash, "flowxfer.attributes": names})
-    with pytest.raises(LatentsError, match="expected the names of attributes in"):
+    with pytest.raises(LatentsError, match="expected attributes that flowxfer saved in"):
         Attributes.load(path, flow.manifest)
 
 

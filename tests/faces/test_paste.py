@@ -90,6 +90,15 @@ def test_a_blend_drops_the_old_detail_only_where_much_changed():
     assert np.array_equal(result[rows, much], paste_crop(noise, aligned, decoded)[rows, much])
 
 
+def test_a_blend_looks_at_each_colour():
+    noise = np.random.default_rng(0).integers(60, 190, (300, 300, 3), np.uint8)
+    aligned = aligned_at(placed(150, 150, 256), 32, noise)
+    decoded = aligned.crop.copy()
+    decoded[..., 2] += 40  # which is little in the mean of the three
+    middle = np.s_[110:190, 110:190]
+    assert np.array_equal(paste_blend(noise, aligned, decoded)[middle], paste_crop(noise, aligned, decoded)[middle])
+
+
 @EACH
 def test_the_paste_fades_out_without_a_step(paste):
     grey = np.full((300, 300, 3), 100, np.uint8)

@@ -13,6 +13,7 @@ from flowxfer.cli import photo as commands
 from flowxfer.cli.running import Commands
 from flowxfer.errors import InputError
 from flowxfer.faces import align, choose, paste_crop, transfer_photo
+from flowxfer.provenance import read
 from tests.faces.photographs import DEMO, Planted, demo_face, face_at, photograph, placed
 
 LEFT, RIGHT = placed(70, 90, 100, 5), placed(220, 90, 150)
@@ -123,13 +124,30 @@ def test_photo_with_an_attribute_in_place_of_an_expression(folder, tiny_bundle, 
     run(f"photo couple.png -e smile.png -n neutral.png -a 0.5 -m {tiny_bundle} -o expression.png")
     run(f"photo couple.png --attribute Smiling=0.5 {attribute}")
     assert np.array_equal(images.load("attribute.png"), images.load("expression.png"))
+    assert read("attribute.png").alphas == (0.5,)
     run(f"photo couple.png --attribute Smiling=1 --alpha 0.5 --force {attribute}")
     assert np.array_equal(images.load("attribute.png"), images.load("expression.png"))
+    assert read("attribute.png").alphas == (0.5,)
+
+
+def test_photo_blends_by_default(folder, tiny_bundle, tiny_transferer, dlib_detector):
+    run(f"photo couple.png -e smile.png -n neutral.png -a 0.5 -m {tiny_bundle} -o default.png")
+    run(f"photo couple.png -e smile.png -n neutral.png -a 0.5 -m {tiny_bundle} -o blended.png --paste blend")
+    run(f"photo couple.png -e smile.png -n neutral.png -a 0.5 -m {tiny_bundle} -o added.png --paste change")
+    default = images.load("default.png")
+    assert np.array_equal(default, images.load("blended.png"))
+    assert not np.array_equal(default, images.load("added.png"))
+    called = transfer_photo(tiny_transferer, PHOTO, SMILE, NEUTRAL, 0.5, detector=dlib_detector)
+    assert np.array_equal(called, default)
 
 
 def test_photo_needs_to_know_what_is_transferred(folder, tiny_bundle):
     for given in ("", "-e smile.png -n neutral.png --attribute Smiling=1"):
         result = run(f"photo couple.png {given} -m {tiny_bundle} -o out.png", 2)
         assert "expected --expression or --attribute, one of them: what is transferred?" in result.stderr
+    result = run(f"photo couple.png --attribute Smiling=1 -n neutral.png -m {tiny_bundle} -o out.png", 2)
+    assert "expected --attribute without --neutral: an attribute has no performer" in result.stderr
+    result = run(f"photo couple.png -e smile.png -n neutral.png --attributes x -m {tiny_bundle} -o out.png", 2)
+    assert "expected --attributes beside --attribute: a file of which nothing is taken" in result.stderr
     result = run(f"photo couple.png -e smile.png -m {tiny_bundle} -o out.png", 2)
     assert "expected --neutral beside --expression: the performer without it" in result.stderr

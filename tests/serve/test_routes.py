@@ -242,7 +242,7 @@ def test_mistakes_in_a_request(client, path, data, status, sentence):
     ("attributes", "strengths", "sentence"),
     [
         (["Smiling"], ["0.1", "0.2"], "a strength for each, got 1 attributes and 2 strengths"),
-        (["Male", "Male"], ["0.1", "0.2"], "expected attributes that differ, and a strength for each, got 2"),
+        (["Male", "Male"], ["0.1", "0.2"], "expected each attribute once, and a strength for each, got 2"),
         (["male"], ["0.1"], "expected an attribute of the model, got 'male'; did you mean Male?"),
         (["Male"], ["nan"], "strength: input should be a finite number"),
         ([], ["1"], "expected the field attribute"),

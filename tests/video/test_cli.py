@@ -156,6 +156,8 @@ def test_mistakes_are_one_sentence(here, model):
     both = f"film.mkv -e smile.png -n neutral.png --attribute Smiling=1 {model} -o out.mkv"
     assert "expected one of --expression, --attribute and --driver" in refused(both)
     assert "such as Smiling=0.8, got 'Smiling'" in refused(f"film.mkv --attribute Smiling {model} -o out.mkv")
+    beside = f"film.mkv --driver film.mkv --attributes x {model} -o out.mkv"
+    assert "expected --attributes beside --attribute" in refused(beside)
     assert "expected an attribute of the model" in refused(f"film.mkv --attribute Smiling=1 {model} -o out.mkv")
     edit = f"-e smile.png -n neutral.png {model}"
     assert "but there is nothing" in refused(f"nowhere.mp4 {edit} -o out.mkv")
