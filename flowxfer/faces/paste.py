@@ -97,7 +97,7 @@ def patch(paste: Paste, aligned: Aligned, decoded: Pixels) -> Patch | None:
     """Make the patch that a paste puts into a picture; None for a paste that is none of those here."""
     arguments = paste.keywords if isinstance(paste, partial) and not paste.args else {}
     plain = paste.func if isinstance(paste, partial) and not paste.args else paste
-    make = _PATCHES.get(plain)
+    make = next((make for known, make in _PATCHES.items() if known is plain), None)  # not every paste has a hash
     return make and make(aligned, decoded, **arguments)
 
 

@@ -170,10 +170,18 @@ def test_each_way_puts_a_patch_in(paste):
     assert np.array_equal(made.on(PHOTO), paste(PHOTO, aligned, decoded))
 
 
+class Unhashable:
+    __hash__ = None
+
+    def __call__(self, picture, aligned, decoded):
+        return picture
+
+
 def test_another_way_has_no_patch():
     aligned = aligned_at(placed(120, 100, 128), 32)
     assert patch(lambda picture, aligned, decoded: picture, aligned, aligned.crop) is None
     assert patch(partial(paste_change, PHOTO), aligned, aligned.crop) is None
+    assert patch(Unhashable(), aligned, aligned.crop) is None
 
 
 @pytest.mark.parametrize(("expression", "at_most"), [("closed", 0.5), ("open", 0.95), ("surprise", 0.95)])
