@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,28 @@ if TYPE_CHECKING:
     from flowxfer.latents import Alpha
     from flowxfer.transferer import Faces, Transferer
 
-__all__ = ["PERFORMING", "Performing", "alphas_of_attributes", "check", "performer", "strength"]
+__all__ = [
+    "PERFORMING",
+    "Performing",
+    "alpha_option",
+    "alphas_of_attributes",
+    "check",
+    "neutral_option",
+    "performer",
+    "strength",
+]
+
+
+def neutral_option(by_default: str | bool = False) -> Any:
+    """``--neutral``, and what its help says of the default."""
+    about = "The performer without: pictures or folders (repeatable), averaged."
+    return typer.Option("--neutral", "-n", help=about, show_default=by_default)
+
+
+def alpha_option(by_default: str) -> Any:
+    """``--alpha``, and what its help says of the default."""
+    about = "Strength: 0 is none, 1 is full; or one per level: .3,.4,.5"
+    return typer.Option("--alpha", "-a", help=about, show_default=by_default)
 
 
 @dataclass(frozen=True)
@@ -26,15 +47,7 @@ class Performing:
     expression: Annotated[
         Path | None, typer.Option("--expression", "-e", help="The performer with the expression.", show_default=False)
     ] = None
-    neutral: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--neutral",
-            "-n",
-            help="The performer without: pictures or folders (repeatable), averaged.",
-            show_default=False,
-        ),
-    ] = None
+    neutral: Annotated[list[str] | None, neutral_option()] = None
     attribute: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,15 +56,7 @@ class Performing:
         ),
     ] = None
     attributes: AttributeFile = None
-    alpha: Annotated[
-        str | None,
-        typer.Option(
-            "--alpha",
-            "-a",
-            help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5",
-            show_default="0.4, with --attribute 1",
-        ),
-    ] = None
+    alpha: Annotated[str | None, alpha_option("0.4, with --attribute 1")] = None
 
 
 PERFORMING = Performing()

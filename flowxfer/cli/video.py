@@ -15,7 +15,15 @@ from flowxfer.cli.finding import WAYS, Finder, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute, Force, Output
-from flowxfer.cli.performing import Performing, alphas_of_attributes, check, performer, strength
+from flowxfer.cli.performing import (
+    Performing,
+    alpha_option,
+    alphas_of_attributes,
+    check,
+    neutral_option,
+    performer,
+    strength,
+)
 from flowxfer.cli.running import measure, transferer
 from flowxfer.errors import InputError
 
@@ -35,24 +43,10 @@ Which = Annotated[str, typer.Option(help="Whose face changes: largest, leftmost,
 class _Performing(Performing):
     """Another film may perform too."""
 
-    neutral: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--neutral",
-            "-n",
-            help="The performer without: pictures or folders (repeatable), averaged.",
-            show_default="with --driver its first 250 faces, turned as the head is",
-        ),
-    ] = None
-    alpha: Annotated[
-        str | None,
-        typer.Option(
-            "--alpha",
-            "-a",
-            help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5",
-            show_default="0.4, with --driver or --attribute 1",
-        ),
-    ] = None
+    neutral: Annotated[list[str] | None, neutral_option("with --driver its first 250 faces, turned as the head is")] = (
+        None
+    )
+    alpha: Annotated[str | None, alpha_option("0.4, with --driver or --attribute 1")] = None
     driver: Annotated[
         Path | None, typer.Option(help="A film of the performer, instead of one expression.", show_default=False)
     ] = None
