@@ -13,6 +13,7 @@ from flowxfer.cli.demo import People
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute, Force
+from flowxfer.cli.pairs import fidelity_of_pairs
 from flowxfer.cli.running import alphas, downloading, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -33,6 +34,13 @@ Likeness = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(help="The network's state dict.", show_default="facenet-pytorch's download")
 ]
+Units = Annotated[
+    Literal["none", "blendshapes", "openface", "pyfaceau"],
+    typer.Option(help="What measures action units; the last two you install yourself."),
+]
+OpenFaceFolder = Annotated[
+    Path | None, typer.Option(help="Folder of OpenFace's programs.", show_default="OPENFACE, or PATH")
+]
 Alphas = Annotated[str, typer.Option("--alphas", "-a", help="Strengths with commas between.")]
 
 
@@ -42,12 +50,8 @@ def paper(
     data: Data = None,
     likeness: Likeness = "none",
     weights: Weights = None,
-    action_units: Annotated[
-        Literal["none", "openface", "pyfaceau"], typer.Option(help="What measures action units; install it yourself.")
-    ] = "none",
-    openface: Annotated[
-        Path | None, typer.Option(help="Folder of OpenFace's programs.", show_default="OPENFACE, or PATH")
-    ] = None,
+    action_units: Units = "none",
+    openface: OpenFaceFolder = None,
     source: Annotated[str | None, typer.Option(help="Who performs.", show_default="the last person")] = None,
     expression: Annotated[
         list[str] | None, typer.Option("--expression", "-e", help="A picture's name; repeatable.", show_default="all")
@@ -103,23 +107,42 @@ def fidelity(
     data: Data = None,
     likeness: Likeness = "none",
     weights: Weights = None,
+    action_units: Units = "none",
+    openface: OpenFaceFolder = None,
     strengths: Alphas = "0.3,0.4,0.5,0.75,1",
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="Real people in place of those: a folder of PERSON_neutral.png, PERSON_EXPRESSION.png, …"),
+    ] = None,
+    photographs: Annotated[
+        Path | None, typer.Option(help="A folder of faces that receive what --pairs, or the demo people, perform.")
+    ] = None,
+    performers: Annotated[int, typer.Option(min=1, help="Of --pairs: how many others perform for each.")] = 4,
     compute: Compute = BUNDLED,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
-    """Compare transfers with the true pictures that synthetic people have, and with the same arithmetic on pixels.
+    """Compare transfers with true pictures, and with the same arithmetic on pixels.
 
-    Errors are in units of that of no transfer: 0 is perfect, 1 is as good as doing nothing.
+    Synthetic people have true pictures, and so have people who were photographed neutral and with an expression
+    (--pairs). Errors are in units of that of no transfer: 0 is perfect, 1 is as good as doing nothing. With --pairs or
+    --photographs, sheets and a table of all transfers are written beside the figures.
     """
     from flowxfer.evaluation.fidelity import TruePeople, evaluate, no_transfer, pixel_arithmetic, summary
     from flowxfer.evaluation.tables import write_tidy
 
-    path, people = unused(output, force), TruePeople.read(data or People.bundled().folder)
-    values, embedder = alphas(strengths), _embedder(likeness, weights)
-    flow = transferer(compute)
+    if data is not None and (pairs or photographs):
+        raise InputError(f"expected a folder of synthetic people or --pairs and --photographs, got {data} beside them")
+    path, values = unused(output, force), alphas(strengths)
+    embedder, meter = _embedder(likeness, weights), _meter(action_units, openface)
+    if pairs or photographs:
+        folder = pairs or People.bundled().folder / "truth"
+        return fidelity_of_pairs(path, folder, photographs, values, performers, embedder, meter, compute, marks(marked))
+    people, flow = TruePeople.read(data or People.bundled().folder), transferer(compute)
     methods = {"equation": flow.transfer, "pixels": pixel_arithmetic, "none": no_transfer}
     total = len(methods) * len(values) * len(people.expressions) * len(people.targets)
-    rows = list(track(evaluate(people, methods, flow.size, values, embedder=embedder), total, "fidelity"))
+    found = evaluate(people, methods, flow.size, values, embedder=embedder, meter=meter)
+    rows = list(track(found, total, "fidelity"))
     write_tidy(rows, path)
     for line in _lines(summary(rows)):
         typer.echo(line)
@@ -137,12 +160,14 @@ def _embedder(likeness: str, weights: Path | None) -> Embedder | None:
 
 
 def _meter(action_units: str, openface: Path | None) -> Meter | None:
+    from flowxfer.evaluation.blendshapes import Blendshapes
     from flowxfer.evaluation.openface import OpenFace, PyFaceAU
 
     if openface is not None and action_units != "openface":
         raise InputError(f"expected --action-units openface with --openface, got {action_units}")
     makers: dict[str, Callable[[], Meter | None]] = {
         "none": lambda: None,
+        "blendshapes": Blendshapes,
         "openface": lambda: OpenFace(openface),
         "pyfaceau": PyFaceAU,
     }
@@ -156,7 +181,19 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _lines(rows: list[Fidelity]) -> Iterator[str]:
-    columns = ("mouth", "eyes", "brows", "changed", "whole", "drift", "psnr", "ssim", "likeness")
-    yield f"{'method':10}{'alpha':>6}" + "".join(f"{column:>10}" for column in columns)
+    columns = [
+        "mouth",
+        "eyes",
+        "brows",
+        "changed",
+        "whole",
+        "drift",
+        "psnr",
+        "ssim",
+        "likeness",
+        "correlation",
+        "units",
+    ]
+    yield f"{'method':10}{'alpha':>6}" + "".join(f"{column:>12}" for column in columns)
     for row in rows:
-        yield f"{row.method:10}{row.alpha:>6g}" + "".join(f"{getattr(row, column):>10.3f}" for column in columns)
+        yield f"{row.method:10}{row.alpha:>6g}" + "".join(f"{getattr(row, column):>12.3f}" for column in columns)

@@ -81,8 +81,8 @@ BLENDSHAPES = (
     "noseSneerLeft",
     "noseSneerRight",
 )
-"""What :meth:`FaceLandmarker.blendshapes` measures: after ``_neutral`` ARKit's actions, by the names and in the order of
-:data:`flowxfer.synth.expressions.ACTIONS`; the last of those, tongueOut, is not measured."""
+"""What :meth:`FaceLandmarker.blendshapes` measures: after ``_neutral`` ARKit's actions, by the names and in the order
+of :data:`flowxfer.synth.expressions.ACTIONS`; the last of those, tongueOut, is not measured."""
 
 _SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 _PURPOSE = "Reading faces with MediaPipe's networks"
