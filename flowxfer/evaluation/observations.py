@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -77,7 +78,8 @@ class Judge:
 
     def __init__(self, embedder: Embedder | None = None, meter: Meter | None = None) -> None:
         self._embedder, self._meter = embedder, meter
-        self._known: _Known | None = None
+        self._scene: Scene | None = None
+        self._looks: list[_Look] = []
 
     def observe(self, made: Transfers) -> Iterator[Observation]:
         """Measure each face that was made.
@@ -92,63 +94,80 @@ class Judge:
             - ``blink``, ``jaw``, ``smile``, ``raise`` (:data:`READINGS`): by how much they rise, on the meter's scale;
             - ``closed``: 1 where eyeBlink exceeds .5, by blendshapes alone.
         """
-        for figure, values, units in self._figures(made):
-            for index, person in enumerate(made.scene.people):
-                value, unit = float(values[index]), float(units[index])
-                if not math.isnan(value) and not math.isnan(unit):
-                    performer = made.performer[index]
-                    yield Observation(
-                        made.method, made.alpha, made.scene.expression, person, performer, figure, value, unit
-                    )
+        if made.scene is not self._scene:
+            self._scene, self._looks = made.scene, [_Pixels(made.scene)]
+            self._looks += [] if self._embedder is None else [_Identity(made.scene, self._embedder)]
+            self._looks += [] if self._meter is None else [_Expression(made.scene, self._meter)]
+        for look in self._looks:
+            for figure, values, units in look.at(made):
+                who = zip(made.scene.people, made.performer, values.tolist(), units.tolist(), strict=True)
+                for person, performer, value, of in who:
+                    if math.isfinite(value) and math.isfinite(of):
+                        yield Observation(
+                            made.method, made.alpha, made.scene.expression, person, performer, figure, value, of
+                        )
 
-    def _figures(self, made: Transfers) -> Iterator[tuple[str, Floats, Floats]]:
-        """Name, values (T,) and units (T,) of each figure."""
-        scene, count = made.scene, len(made.pictures)
-        known, one = self._of(scene), np.ones(count)
+
+class _Look(Protocol):
+    def at(self, made: Transfers) -> Iterator[tuple[str, Floats, Floats]]:
+        """Name, values (T,) and units (T,) of each figure; nan is "not measured"."""
+        ...
+
+
+class _Pixels:
+    """Errors and change."""
+
+    def __init__(self, scene: Scene) -> None:
+        size = scene.target.shape[1]
+        parts = {name: box(edges, size) for name, edges in REGIONS.items()}
+        self._outside = ~np.any(list(parts.values()), axis=0)
+        self._regions: dict[str, Mask] = {}
         if scene.truth is not None:
-            error, nothing = (_sums(faces, scene.truth, known.regions) for faces in (made.pictures, scene.target))
-            for index, (name, region) in enumerate(known.regions.items()):
-                least = 3 * region.sum() * MOVED**2 if name in REGIONS else 0  # as in flowxfer.evaluation.fidelity
-                yield name, error[:, index], np.where(nothing[:, index] > least, nothing[:, index], np.nan)
-        outside = ~np.any([box(edges, scene.target.shape[1]) for edges in REGIONS.values()], axis=0)
-        yield "outside", np.sqrt(_sums(made.pictures, scene.target, {"": outside})[:, 0] / outside.sum() / 3), one
-        if self._embedder is not None and known.targets is not None and known.performers is not None:
-            between = distance(known.targets[:, None], known.performers)
-            moved = distance(self._embedder.embed(list(made.pictures)), known.targets)
-            yield "likeness", moved, (between * made.weights).sum(1)
-        if self._meter is not None and known.units is not None and known.performed is not None:
-            units = measured(self._meter, made.pictures)
-            rise, performed = units.intensities - known.units.intensities, made.weights @ known.performed
-            yield "arrived", score(rise, performed).correlation, one
-            for name, reading in _readings(units).items():
-                yield name, reading - _readings(known.units)[name], one
-            if "eyeBlinkLeft" in units.units:
-                blink = _readings(units)["blink"]
-                yield "closed", np.where(np.isnan(blink), np.nan, blink > _CLOSED), one
+            whole = np.ones((size, size), bool)
+            self._regions = {**parts, "changed": changed_region(scene.target, scene.truth), "whole": whole}
+            self._nothing = _sums(scene.target, scene.truth, self._regions)
+            for name, nothing in self._nothing.items():
+                least = 3 * parts[name].sum() * MOVED**2 if name in parts else 0  # as in flowxfer.evaluation.fidelity
+                nothing[nothing <= least] = np.nan
 
-    def _of(self, scene: Scene) -> _Known:
-        if self._known is None or self._known.scene is not scene:
-            self._known = _Known(scene, self._embedder, self._meter)
-        return self._known
+    def at(self, made: Transfers) -> Iterator[tuple[str, Floats, Floats]]:
+        if made.scene.truth is not None:
+            for name, error in _sums(made.pictures, made.scene.truth, self._regions).items():
+                yield name, error, self._nothing[name]
+        change = _sums(made.pictures, made.scene.target, {"outside": self._outside})["outside"]
+        yield "outside", np.sqrt(change / (3 * self._outside.sum())), np.ones(len(change))
 
 
-class _Known:
-    """What all transfers of a scene are compared with."""
+class _Identity:
+    """Likeness."""
 
-    def __init__(self, scene: Scene, embedder: Embedder | None, meter: Meter | None) -> None:
-        self.scene, size = scene, scene.target.shape[1]
-        self.regions: dict[str, Mask] = {name: box(edges, size) for name, edges in REGIONS.items()}
-        if scene.truth is not None:
-            self.regions["changed"] = changed_region(scene.target, scene.truth)
-        self.regions["whole"] = np.ones((size, size), bool)
-        self.targets, self.performers = (
-            None if embedder is None else embedder.embed(list(faces)) for faces in (scene.target, scene.neutral)
-        )
-        self.units = None if meter is None else measured(meter, scene.target)
-        self.performed: Floats | None = None
-        if meter is not None:
-            before, after = (measured(meter, faces).intensities for faces in (scene.neutral, scene.performing))
-            self.performed = np.asarray(after - before)
+    def __init__(self, scene: Scene, embedder: Embedder) -> None:
+        self._embed = embedder.embed
+        self._targets = self._embed(list(scene.target))
+        self._between = distance(self._targets[:, None], self._embed(list(scene.neutral)))
+
+    def at(self, made: Transfers) -> Iterator[tuple[str, Floats, Floats]]:
+        moved = distance(self._embed(list(made.pictures)), self._targets)
+        yield "likeness", moved, _weighed(made.weights, self._between[..., None])[:, 0]
+
+
+class _Expression:
+    """Action units."""
+
+    def __init__(self, scene: Scene, meter: Meter) -> None:
+        self._meter = meter
+        before, neutral, performing = (measured(meter, f) for f in (scene.target, scene.neutral, scene.performing))
+        self._before, self._performed = before, performing.intensities - neutral.intensities
+
+    def at(self, made: Transfers) -> Iterator[tuple[str, Floats, Floats]]:
+        units = measured(self._meter, made.pictures)
+        rise, one = units.intensities - self._before.intensities, np.ones(len(units))
+        yield "arrived", score(rise, _weighed(made.weights, self._performed[None])).correlation, one
+        before, after = _readings(self._before), _readings(units)
+        for name in READINGS:
+            yield name, after[name] - before[name], one
+        if "eyeBlinkLeft" in units.units:
+            yield "closed", np.where(np.isnan(after["blink"]), np.nan, after["blink"] > _CLOSED), one
 
 
 def summary(observations: Sequence[Observation]) -> list[Figure]:
@@ -167,17 +186,21 @@ def summary(observations: Sequence[Observation]) -> list[Figure]:
 
 
 def _quotient(sums: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):  # of what nothing changes, such as a performer's own picture
+    with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(sums[..., 0] / sums[..., 1])
 
 
-def _sums(made: Pixels, truth: Pixels, regions: Mapping[str, Mask]) -> Floats:
-    """Squared difference summed over each region, (T, R)."""
-    rows = []
-    for index, (one, other) in enumerate(zip(made, truth, strict=True)):
-        square = ((one.astype(np.float64) - other) ** 2).sum(-1)
-        rows.append([square[region if region.ndim == 2 else region[index]].sum() for region in regions.values()])
-    return np.array(rows)
+def _sums(made: Pixels, truth: Pixels, regions: Mapping[str, Mask]) -> dict[str, Floats]:
+    """Squared differences of T pictures summed over each region (S, S) or (T, S, S): (T,)."""
+    square = np.stack([((a.astype(np.float64) - b) ** 2).sum(-1) for a, b in zip(made, truth, strict=True)])
+    return {name: (square * region).sum((1, 2)) for name, region in regions.items()}
+
+
+def _weighed(weights: Floats, values: Floats) -> Floats:
+    """Means (T, K) of performers' values (T or 1, P, K) by weights (T, P), over what was measured."""
+    known = weights[..., None] * ~np.isnan(values)
+    with np.errstate(invalid="ignore"):  # nobody's was
+        return np.asarray((known * np.nan_to_num(values)).sum(1) / known.sum(1))
 
 
 def _readings(units: ActionUnits) -> dict[str, Floats]:

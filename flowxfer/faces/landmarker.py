@@ -105,8 +105,8 @@ class FaceLandmarker:
     """Finds the most certain face of a picture, its landmarks, and how far it performs each of ARKit's actions.
 
     Blendshapes are for comparing pictures of one person rather than for thresholds: a neutral face seldom has zeros,
-    and of some actions, noseSneer and cheekPuff among them, the networks see nearly nothing. An object belongs to one
-    thread at a time.
+    and of some actions the networks see nothing: where the demo people wrinkle their noses or raise their cheeks in
+    full, noseSneer and cheekSquint stay below .02. An object belongs to one thread at a time.
 
     Args:
         threads: threads on the CPU.

@@ -160,6 +160,20 @@ def test_likeness_is_a_share_of_the_distance_to_the_performer(smile):
     assert figures(Judge(Brightness()), made)["swap", "likeness"].mean == pytest.approx(1)
 
 
+def test_a_performer_who_was_not_measured_spoils_nobody_elses_figures(smile):
+    class HalfBlind(Brightness):
+        def embed(self, pictures):
+            found = super().embed(pictures)
+            found[found == smile.target[0].mean()] = np.nan
+            return found
+
+    (_, alone), (_, mean) = smile.rounds(1)
+    for weights in (alone, mean):
+        rows = list(Judge(HalfBlind()).observe(Transfers(smile, "m", 1.0, ("",) * 5, weights, smile.truth)))
+        likeness = [row.person for row in rows if row.figure == "likeness"]
+        assert set(likeness) == {"id2", "id3", "id4", "id5"} - ({"id5"} if weights is alone else set())
+
+
 def test_a_figure_is_a_quotient_of_sums_with_an_interval_over_people():
     def row(person, value, of):
         return Observation("m", 1.0, "smile", person, "p", "mouth", value, of)
