@@ -13,7 +13,7 @@ from flowxfer.cli.demo import People
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute, Force
-from flowxfer.cli.pairs import fidelity_of_pairs
+from flowxfer.cli.pairs import NOBODY, Photographed
 from flowxfer.cli.running import alphas, downloading, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -110,14 +110,7 @@ def fidelity(
     action_units: Units = "none",
     openface: OpenFaceFolder = None,
     strengths: Alphas = "0.3,0.4,0.5,0.75,1",
-    pairs: Annotated[
-        Path | None,
-        typer.Option(help="Real people in place of those: a folder of PERSON_neutral.png, PERSON_EXPRESSION.png, …"),
-    ] = None,
-    photographs: Annotated[
-        Path | None, typer.Option(help="A folder of faces that receive what --pairs, or the demo people, perform.")
-    ] = None,
-    performers: Annotated[int, typer.Option(min=1, help="Of --pairs: how many others perform for each.")] = 4,
+    photographed: Photographed = NOBODY,
     compute: Compute = BUNDLED,
     marked: Marking = MARKED,
     force: Force = False,
@@ -131,13 +124,12 @@ def fidelity(
     from flowxfer.evaluation.fidelity import TruePeople, evaluate, no_transfer, pixel_arithmetic, summary
     from flowxfer.evaluation.tables import write_tidy
 
-    if data is not None and (pairs or photographs):
-        raise InputError(f"expected a folder of synthetic people or --pairs and --photographs, got {data} beside them")
+    if data is not None and photographed != NOBODY:
+        raise InputError(f"expected a folder of synthetic people, or --pairs and --photographs, got {data} beside them")
     path, values = unused(output, force), alphas(strengths)
     embedder, meter = _embedder(likeness, weights), _meter(action_units, openface)
-    if pairs or photographs:
-        folder = pairs or People.bundled().folder / "truth"
-        return fidelity_of_pairs(path, folder, photographs, values, performers, embedder, meter, compute, marks(marked))
+    if photographed != NOBODY:
+        return photographed.judge(path, values, embedder, meter, compute, marks(marked), force)
     people, flow = TruePeople.read(data or People.bundled().folder), transferer(compute)
     methods = {"equation": flow.transfer, "pixels": pixel_arithmetic, "none": no_transfer}
     total = len(methods) * len(values) * len(people.expressions) * len(people.targets)

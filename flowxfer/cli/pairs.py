@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowxfer.cli.demo import People
 from flowxfer.cli.options import Compute
-from flowxfer.cli.running import names, track, transferer
+from flowxfer.cli.running import names, track, transferer, unused
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,49 +22,74 @@ if TYPE_CHECKING:
     from flowxfer.images import Pixels
     from flowxfer.provenance import Marks
 
-__all__ = ["fidelity_of_pairs"]
+__all__ = ["NOBODY", "Photographed"]
+
+_PERFORMERS = 4
 
 
-def fidelity_of_pairs(
-    path: Path,
-    folder: Path,
-    photographs: Path | None,
-    alphas: Sequence[float],
-    performers: int,
-    embedder: Embedder | None,
-    meter: Meter | None,
-    compute: Compute,
-    marks: Marks,
-) -> None:
-    """Write figures to ``path``, beside them a row for each observation and a sheet for each expression."""
-    from flowxfer import images
-    from flowxfer.evaluation.cast import usable
-    from flowxfer.evaluation.observations import Judge, Observation, summary
-    from flowxfer.evaluation.pairs import Pairs, sheet, transfers
-    from flowxfer.evaluation.tables import write_tidy
+@dataclass(frozen=True)
+class Photographed:
+    """People who judge in place of synthetic ones."""
 
-    pairs, flow, judge = Pairs.read(folder), transferer(compute), Judge(embedder, meter)
-    faces, skipped = usable(pairs.files, flow.size, embedder, meter)
-    others = None
-    if photographs is not None:
-        others, more = _photographs(photographs, flow.size, embedder, meter)
-        skipped += more
-    for picture in skipped:
-        typer.echo(f"skipped {picture.picture}: {picture.reason}", err=True)
-    seen: list[Observation] = []
-    for scene in pairs.scenes(faces, others):
-        made = []
-        for each in track(transfers(flow, scene, alphas=alphas, performers=performers), None, scene.expression):
-            made.append(each)
-            seen += judge.observe(each)
-        beside = path.with_name(f"{path.stem}_{scene.expression}.png")
-        images.save(sheet(made), beside, marks.edited(flow.manifest, *alphas))
-    figures = summary(seen)
-    write_tidy(seen, path.with_name(f"{path.stem}_transfers.csv"))
-    write_tidy(figures, path)
-    for line in _lines(figures):
-        typer.echo(line)
-    typer.echo(path)
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="People who perform for each other: a folder of ANN_neutral.png, ANN_smiling.png, BO_…"),
+    ] = None
+    photographs: Annotated[
+        Path | None, typer.Option(help="A folder of faces who receive what --pairs, or the demo people, perform.")
+    ] = None
+    performers: Annotated[
+        int | None, typer.Option(min=1, help="Of --pairs: how many perform for each.", show_default=str(_PERFORMERS))
+    ] = None
+
+    def judge(
+        self,
+        path: Path,
+        alphas: Sequence[float],
+        embedder: Embedder | None,
+        meter: Meter | None,
+        compute: Compute,
+        marks: Marks,
+        force: bool,
+    ) -> None:
+        """Write figures to ``path``, beside them a row for each observation and a sheet for each expression."""
+        from flowxfer import images
+        from flowxfer.evaluation.cast import usable
+        from flowxfer.evaluation.observations import Judge, Observation, summary
+        from flowxfer.evaluation.pairs import Pairs, sheet, transfers
+        from flowxfer.evaluation.tables import write_tidy
+
+        if not (self.pairs or self.photographs):
+            raise InputError("expected --pairs or --photographs with --performers, got neither")
+        pairs, flow = Pairs.read(self.pairs or People.bundled().folder / "truth"), transferer(compute)
+        faces, skipped = usable(pairs.files, flow.size, embedder, meter)
+        others = None
+        if self.photographs is not None:
+            others, more = _photographs(self.photographs, flow.size, embedder, meter)
+            skipped += more
+        for picture in skipped:
+            typer.echo(f"skipped {picture.picture}: {picture.reason}", err=True)
+        scenes = pairs.scenes(faces, others)
+        rows, *sheets = [
+            unused(path.with_name(f"{path.stem}_{name}"), force)
+            for name in ("transfers.csv", *(f"{scene.expression}.png" for scene in scenes))
+        ]
+        judge, seen = Judge(embedder, meter), list[Observation]()
+        for scene, beside in zip(scenes, sheets, strict=True):
+            made = []
+            given = transfers(flow, scene, alphas=alphas, performers=self.performers or _PERFORMERS)
+            for each in track(given, None, scene.expression):
+                made.append(each)
+                seen += judge.observe(each)
+            images.save(sheet(made), beside, marks.edited(flow.manifest, *alphas))
+        write_tidy(seen, rows)
+        write_tidy(figures := summary(seen), path)
+        for line in _lines(figures):
+            typer.echo(line)
+        typer.echo(path)
+
+
+NOBODY = Photographed()
 
 
 def _photographs(

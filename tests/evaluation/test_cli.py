@@ -75,7 +75,7 @@ def test_fidelity_writes_a_row_for_each_transfer(invoke, tmp_path):
 
 
 def test_fidelity_of_pairs_writes_figures_observations_and_sheets(invoke, tmp_path):
-    result = invoke("fidelity", "--pairs", FACES / "truth", "-o", tmp_path / "pairs.csv", "--alphas", "1", "--force")
+    result = invoke("fidelity", "--pairs", FACES / "truth", "-o", tmp_path / "pairs.csv", "--alphas", "1")
     assert result.exit_code == 0, result.stderr
     with open(tmp_path / "pairs.csv") as file:
         rows = list(csv.DictReader(file))
@@ -92,6 +92,9 @@ def test_fidelity_of_pairs_writes_figures_observations_and_sheets(invoke, tmp_pa
     assert "smile" in result.stdout
     assert result.stdout.splitlines()[-1] == str(tmp_path / "pairs.csv")
     assert "--force replaces it" in invoke("fidelity", "--pairs", FACES / "truth", "-o", tmp_path / "pairs.csv").stderr
+    (tmp_path / "pairs.csv").unlink()
+    again = invoke("fidelity", "--pairs", FACES / "truth", "-o", tmp_path / "pairs.csv")
+    assert "pairs_transfers.csv exists already; --force replaces it" in again.stderr
 
 
 def test_fidelity_of_photographs_names_what_it_leaves_out(invoke, tmp_path):
@@ -110,7 +113,9 @@ def test_fidelity_of_photographs_names_what_it_leaves_out(invoke, tmp_path):
     assert "but none of its pictures can be used: expected a square face" in result.stderr
     assert not list(tmp_path.glob("g*"))
     result = invoke("fidelity", FACES, "--photographs", folder, "-o", tmp_path / "g.csv")
-    assert "expected a folder of synthetic people or --pairs and --photographs" in result.stderr
+    assert "expected a folder of synthetic people, or --pairs and --photographs, got" in result.stderr
+    result = invoke("fidelity", "--performers", 2, "-o", tmp_path / "g.csv")
+    assert "expected --pairs or --photographs with --performers, got neither" in result.stderr
 
 
 def test_blendshapes_judge_the_papers_experiment(invoke, tmp_path):
