@@ -17,6 +17,8 @@ import numpy as np
 from PIL import Image
 
 from flowxfer import hub, images, strips
+from flowxfer.app import faces
+from flowxfer.app.faces import Picture
 from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
 from flowxfer.faces import paste_blend
@@ -24,9 +26,6 @@ from flowxfer.images import Pixels
 from flowxfer.latents import Alpha, Latents
 from flowxfer.provenance import Mark, Marks
 from flowxfer.transferer import Transferer
-
-from . import faces
-from .faces import Picture
 
 if TYPE_CHECKING:
     from flowxfer.video import Options, Progress, Report

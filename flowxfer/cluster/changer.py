@@ -10,6 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from flowxfer import images
+from flowxfer.cluster.follower import digest
+from flowxfer.cluster.recipe import Recipe
+from flowxfer.cluster.tasks import Coded, Done, Ending, Faces, Failure, Part, Photo, Result, Task, sentence
 from flowxfer.errors import FlowxferError, VideoError
 from flowxfer.faces import Aligned, transfer_photo
 from flowxfer.images import Pixels
@@ -18,10 +21,6 @@ from flowxfer.video.changes import Edit, Smoothing
 from flowxfer.video.frames import Frame
 from flowxfer.video.pipeline import Step, changed, pasted
 from flowxfer.video.work import Work
-
-from .follower import digest
-from .recipe import Recipe
-from .tasks import Coded, Done, Ending, Faces, Failure, Part, Photo, Result, Task, sentence
 
 __all__ = ["Changer"]
 

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from flowxfer.cluster.changer import Changer
+from flowxfer.cluster.follower import Follower
+from flowxfer.cluster.recipe import Recipe
+from flowxfer.cluster.tasks import Film, Input, Result
 from flowxfer.errors import ClusterError, InputError, MissingExtraError
-
-from .changer import Changer
-from .follower import Follower
-from .recipe import Recipe
-from .tasks import Film, Input, Result
 
 __all__ = ["Engine", "OnRay", "here"]
 

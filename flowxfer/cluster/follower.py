@@ -8,13 +8,12 @@ from contextlib import closing
 from itertools import chain, islice
 from typing import TYPE_CHECKING, cast
 
+from flowxfer.cluster.recipe import Recipe
+from flowxfer.cluster.tasks import Ending, Failure, Film, Part, Result, Seen, Task, sentence
 from flowxfer.faces import Tracker
 from flowxfer.video import open_source
 from flowxfer.video.frames import Frame
 from flowxfer.video.pipeline import Step, followed
-
-from .recipe import Recipe
-from .tasks import Ending, Failure, Film, Part, Result, Seen, Task, sentence
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from flowxfer.cluster.recipe import Recipe
+from flowxfer.cluster.tasks import Coded, Film
 from flowxfer.provenance import check_suffix
 from flowxfer.video import open_source
 from flowxfer.video.source import require_av
 from flowxfer.video.work import Work
-
-from .recipe import Recipe
-from .tasks import Coded, Film
 
 __all__ = ["Reel"]
 

@@ -11,11 +11,10 @@ import numpy as np
 from PIL import Image
 
 from flowxfer.errors import InputError, MissingExtraError
+from flowxfer.faces.detector import EYES, Face, crop_transform, largest_first, openai_eyes
+from flowxfer.faces.resampling import resample
+from flowxfer.faces.similarity import Points, Similarity
 from flowxfer.images import Pixels
-
-from .detector import EYES, Face, crop_transform, largest_first, openai_eyes
-from .resampling import resample
-from .similarity import Points, Similarity
 
 __all__ = ["DlibDetector", "Landmarks"]
 

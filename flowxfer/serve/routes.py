@@ -10,11 +10,10 @@ from flowxfer import strips
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels
 from flowxfer.latents import Alpha
+from flowxfer.serve import answers
+from flowxfer.serve.desk import Desk
+from flowxfer.serve.problems import RESPONSES
 from flowxfer.transferer import PAPER_ALPHAS
-
-from . import answers
-from .desk import Desk
-from .problems import RESPONSES
 
 __all__ = ["router"]
 

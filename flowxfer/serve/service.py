@@ -11,9 +11,8 @@ from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels
 from flowxfer.latents import Alpha, Latents, alpha_per_level
+from flowxfer.serve.batching import Batcher
 from flowxfer.transferer import Transferer
-
-from .batching import Batcher
 
 __all__ = ["Faces", "Service"]
 

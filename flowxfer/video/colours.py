@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from flowxfer.errors import VideoError
 from flowxfer.images import Pixels
-
-from .frames import Box
-from .look import Look
+from flowxfer.video.frames import Box
+from flowxfer.video.look import Look
 
 __all__ = [
     "add_change",

@@ -9,11 +9,10 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from flowxfer.images import Pixels
-
-from .colours import to_rgb
-from .frames import Frame
-from .look import Turn
-from .planar import cut_out, luma
+from flowxfer.video.colours import to_rgb
+from flowxfer.video.frames import Frame
+from flowxfer.video.look import Turn
+from flowxfer.video.planar import cut_out, luma
 
 __all__ = ["FilmFrame"]
 

@@ -16,14 +16,13 @@ from av.video.frame import PictureType, VideoFrame
 from flowxfer.faces import Patch
 from flowxfer.files import sync
 from flowxfer.provenance import Mark, stamp
-
-from .colours import add_change, as_format, enlarged, from_rgb
-from .encoders import Encoder
-from .frames import Box, Frame, New, shown
-from .join import join, payload
-from .planar import add_patch
-from .source import Source
-from .work import Work
+from flowxfer.video.colours import add_change, as_format, enlarged, from_rgb
+from flowxfer.video.encoders import Encoder
+from flowxfer.video.frames import Box, Frame, New, shown
+from flowxfer.video.join import join, payload
+from flowxfer.video.planar import add_patch
+from flowxfer.video.source import Source
+from flowxfer.video.work import Work
 
 __all__ = ["FilmMedium"]
 

@@ -18,11 +18,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
-
-from .film_frame import FilmFrame
-from .frames import Frame
-from .look import UPRIGHT, Look, Turn
-from .source import Source
+from flowxfer.video.film_frame import FilmFrame
+from flowxfer.video.frames import Frame
+from flowxfer.video.look import UPRIGHT, Look, Turn
+from flowxfer.video.source import Source
 
 __all__ = ["FilmSource", "open_film"]
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from flowxfer.errors import FlowxferError, VideoError
 from flowxfer.latents import Alpha
 from flowxfer.transferer import Faces, Transferer
-
-from .options import Options, Report
-from .pipeline import Progress
-from .processing import process
-from .source import Sources
-from .workers import Do, FilmTask, devices_of, share
+from flowxfer.video.options import Options, Report
+from flowxfer.video.pipeline import Progress
+from flowxfer.video.processing import process
+from flowxfer.video.source import Sources
+from flowxfer.video.workers import Do, FilmTask, devices_of, share
 
 __all__ = ["Outcome", "films_in", "process_folder"]
 

@@ -17,11 +17,10 @@ from av.packet import Packet
 from av.stream import Stream
 
 from flowxfer.provenance import Mark, tags
-
-from .encoders import Encoder
-from .film_source import FilmSource, open_film
-from .source import Source
-from .work import Work
+from flowxfer.video.encoders import Encoder
+from flowxfer.video.film_source import FilmSource, open_film
+from flowxfer.video.source import Source
+from flowxfer.video.work import Work
 
 __all__ = ["join", "payload"]
 

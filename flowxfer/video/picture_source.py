@@ -12,10 +12,9 @@ from typing import Any
 
 from flowxfer.errors import ImageError, ShapeError, VideoError
 from flowxfer.images import expand, load
-
-from .frames import Frame
-from .look import Look
-from .source import Source
+from flowxfer.video.frames import Frame
+from flowxfer.video.look import Look
+from flowxfer.video.source import Source
 
 __all__ = ["IterableSource", "PictureSource"]
 

@@ -11,9 +11,8 @@ from flowxfer import images, strips
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels
 from flowxfer.provenance import Mark
-
-from .frames import shown
-from .pipeline import Step
+from flowxfer.video.frames import shown
+from flowxfer.video.pipeline import Step
 
 __all__ = ["Preview"]
 

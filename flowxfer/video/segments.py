@@ -14,9 +14,8 @@ import numpy as np
 
 from flowxfer.errors import VideoError
 from flowxfer.files import replacing
-
-from .frames import Box, Frame, New
-from .work import Work
+from flowxfer.video.frames import Box, Frame, New
+from flowxfer.video.work import Work
 
 __all__ = ["Medium", "SegmentedSink"]
 

@@ -13,9 +13,8 @@ from typing import Any, Self, TypeAlias
 
 from flowxfer.errors import InputError, MissingExtraError, VideoError
 from flowxfer.images import SUFFIXES
-
-from .frames import Frame
-from .look import Look
+from flowxfer.video.frames import Frame
+from flowxfer.video.look import Look
 
 __all__ = ["Source", "Sources", "open_source", "require_av"]
 
@@ -88,7 +87,7 @@ def open_source(
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise InputError(f"expected a rate above 0 frames per second, got {rate}")
     frame_rate = Fraction(25) if rate is None else Fraction(str(rate)).limit_denominator(1001)
-    from .picture_source import IterableSource, PictureSource
+    from flowxfer.video.picture_source import IterableSource, PictureSource
 
     if not isinstance(source, (str, os.PathLike)):
         if not isinstance(source, Iterable):
@@ -102,7 +101,7 @@ def open_source(
     if not path.is_file():
         raise VideoError(f"expected a film or pictures at {path}, but there is nothing")
     require_av(f"the film {path}")
-    from .film_source import FilmSource
+    from flowxfer.video.film_source import FilmSource
 
     return FilmSource(path, start=begin, end=stop)
 

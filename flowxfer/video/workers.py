@@ -23,9 +23,8 @@ from typing import Any, TypeAlias
 from flowxfer.errors import FlowxferError, InputError, VideoError
 from flowxfer.providers import CUDA, TENSORRT
 from flowxfer.transferer import Transferer
-
-from .options import Report
-from .pipeline import Progress
+from flowxfer.video.options import Report
+from flowxfer.video.pipeline import Progress
 
 __all__ = ["Do", "FilmTask", "devices_of", "share"]
 

@@ -14,8 +14,7 @@ from flowxfer import Latents, __version__, strips
 from flowxfer.provenance import EDITED, GENERATED, Mark, Marks, read
 from flowxfer.serve import create_app
 from flowxfer.transferer import PAPER_ALPHAS
-
-from .conftest import SIZE, face, performance, pixels, png
+from tests.serve.conftest import SIZE, face, performance, pixels, png
 
 
 def unzipped(data: bytes) -> dict[str, np.ndarray]:
