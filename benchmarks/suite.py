@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flowxfer import hub
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import InputError
-from flowxfer.glow.config import GlowConfig
 
 from .cases import CASES
 from .contestants import DEFAULT, Contestant, chosen

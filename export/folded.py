@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from flowxfer.glow.config import GlowConfig
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.glow.model import Glow
 
 from .folding import Affine, Array, Array32, Net, fold_net, fold_prior, fold_split, fold_step

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from flowxfer.bundle import ENCODE, SAMPLE, Bundle
+from flowxfer.bundle.config import GlowConfig
+from flowxfer.bundle.initializers import initializers
 from flowxfer.errors import BundleError
-from flowxfer.glow.config import GlowConfig
-from flowxfer.initializers import initializers
 
 from .folding import Affine, Array, Array32, Net
 from .graphs import GRID

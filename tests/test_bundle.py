@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowxfer.bundle import DECODE, ENCODE, MANIFEST, WEIGHTS, Bundle, Manifest, sha256
+from flowxfer.bundle.external_data import external_locations
 from flowxfer.errors import BundleError
-from flowxfer.external_data import external_locations
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import torch
 
 from flowxfer import Latents, Transferer, engine, hub, round_trips
 from flowxfer.bundle import PRECISIONS, WEIGHTS, Bundle
+from flowxfer.bundle.initializers import initializers
 from flowxfer.errors import BundleError, ExactnessError, InputError, LatentsError, MissingExtraError, ProviderError
 from flowxfer.export import export_bundle
 from flowxfer.glow.importers import import_weights
 from flowxfer.glow.pixels import from_pixels
-from flowxfer.initializers import initializers
 from flowxfer.probes import PROBES, probe, probes
 from flowxfer.torch_engine import convolutions
 from flowxfer.torch_engine import engine as torch_engine
@@ -398,7 +398,7 @@ def test_every_exact_precision_is_held_to_the_law():
 
 def test_initialisers_are_read_without_onnx(tiny_bundle):
     code = (
-        "import sys; from pathlib import Path; from flowxfer.initializers import initializers; "
+        "import sys; from pathlib import Path; from flowxfer.bundle.initializers import initializers; "
         f"arrays = initializers(Path({str(tiny_bundle)!r}) / 'encode.onnx'); "
         "print(len(arrays) > 20, 'onnx' in sys.modules)"
     )

@@ -1,25 +1,16 @@
-"""The bundle: the one thing that the workshop and the runtime agree on.
-
-A bundle is a folder with ``manifest.json``, ``encode.onnx``, ``decode.onnx``, ``weights.bin``, which both share as
-external data, and ``combine.onnx``, which does latent arithmetic where the latents lie. A model with raw latents has a
-``sample.onnx`` too, which decodes eps. Opening a bundle checks every file against its SHA-256 and refuses whatever
-points out of the folder. Attribute vectors may lie in it too (:mod:`flowxfer.attributes`), which are no part of the
-model.
-"""
+"""What a bundle says of itself: ``manifest.json``, and the names of its files."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from flowxfer.errors import BundleError, reason
-from flowxfer.external_data import external_locations
 from flowxfer.files import replacing
 
 LatentKind = Literal["eps", "raw"]
@@ -53,7 +44,6 @@ __all__ = [
     "SAMPLE",
     "TENSORRT",
     "WEIGHTS",
-    "Bundle",
     "LatentKind",
     "Manifest",
     "Precision",
@@ -160,44 +150,3 @@ class Manifest:
                 raise ValueError(f"the hash of {name} is not text")
         if missing := {ENCODE, DECODE, COMBINE, WEIGHTS} - set(self.files):
             raise ValueError(f"files lacks {', '.join(sorted(missing))}")
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """A verified bundle on disk; :meth:`open` makes one."""
-
-    path: Path
-    manifest: Manifest
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Bundle:
-        """Open a bundle folder and verify every file.
-
-        Raises:
-            BundleError: the folder, a file or the manifest is missing or damaged, or something points out of the
-                folder; the message names the file.
-        """
-        folder = Path(path)
-        manifest = Manifest.read(folder)
-        for name, expected in manifest.files.items():
-            file = folder / name
-            if file.is_symlink() and file.resolve().parent != folder.resolve():
-                raise BundleError(f"expected {name} inside the bundle {folder}, but it links out of it")
-            if not file.is_file():
-                raise BundleError(f"expected the file {name} in the bundle {folder}, but it is missing")
-            if (actual := sha256(file)) != expected:
-                raise BundleError(
-                    f"{name} in {folder} is damaged: expected SHA-256 {expected}, got {actual}; fetch the bundle again"
-                )
-        for name in manifest.files.keys() & {ENCODE, DECODE, COMBINE, SAMPLE}:
-            _check_external_data(folder / name)
-        return cls(folder, manifest)
-
-
-def _check_external_data(graph: Path) -> None:
-    try:
-        locations = external_locations(graph.read_bytes())
-    except ValueError as error:
-        raise BundleError(f"expected an ONNX graph in {graph}: {reason(error)}") from error
-    if strangers := sorted(locations - {WEIGHTS}):
-        raise BundleError(f"expected external data of {graph} in {WEIGHTS} only, got {', '.join(map(repr, strangers))}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowxfer.wire import Message
+from flowxfer.bundle.protobuf import Message
 
 __all__ = ["external_locations"]
 

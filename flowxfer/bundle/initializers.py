@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.wire import Message
+from flowxfer.bundle.protobuf import Message
 
 # TensorProto.DataType, as far as our graphs have it
 _DTYPES = {1: "<f4", 2: "u1", 7: "<i8", 10: "<f2", 11: "<f8"}
