@@ -26,7 +26,7 @@ from flowxfer.providers import runtime
 
 from . import parity
 from .builder import OPSET
-from .folded import FoldedGlow
+from .folding import FoldedGlow
 from .graphs import GlowGraphs
 from .staging import new_folder
 from .weights_file import WeightsFile

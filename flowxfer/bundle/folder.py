@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowxfer.bundle.external_data import external_locations
 from flowxfer.bundle.manifest import COMBINE, DECODE, ENCODE, SAMPLE, WEIGHTS, Manifest, sha256
 from flowxfer.errors import BundleError, reason
-from flowxfer.external_data import external_locations
 
 __all__ = ["Bundle"]
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from flowxfer.batches import bucket
 from flowxfer.bundle import PRECISIONS, Bundle, LatentKind, Precision
+from flowxfer.bundle.unfolding import FoldedBundle
 from flowxfer.errors import InputError, ProviderError
-from flowxfer.export.unfolding import FoldedBundle
 from flowxfer.memory import Batched
 from flowxfer.session import DEFAULT_BATCH_SIZE
 from flowxfer.torch_engine.cuda_graphs import Graphed

@@ -2,7 +2,7 @@
 
 The state is (N, H, W, rows), a row of channels for each pixel: then a 1x1 convolution is one matrix product, half of
 the channels are what channels-last kernels read, and the coupling adds in place. Rows lie as in
-:mod:`flowxfer.export.layout`, in natural units: the squeezed [x, 1] or, inside a level, [z1, 1, z2].
+:mod:`flowxfer.bundle.layout`, in natural units: the squeezed [x, 1] or, inside a level, [z1, 1, z2].
 
 A net sees z1 rounded to a grid. Both directions hold the same z1 to some 1e-12, so they round it to the very same
 numbers, the net gives the very same answer, and the round trip is exact whatever the net's own precision is.
@@ -18,10 +18,8 @@ import torch
 from torch import Tensor
 
 from flowxfer.bundle import PRECISIONS, LatentKind, Precision
-from flowxfer.export.folded import Folded
-from flowxfer.export.folding import Array, Net
-from flowxfer.export.layout import Layout, homogeneous
-from flowxfer.export.nets import ROUNDER
+from flowxfer.bundle.folded import ROUNDER, Array, Folded, Net
+from flowxfer.bundle.layout import Layout, homogeneous
 from flowxfer.torch_engine.convolutions import convolution
 
 __all__ = ["Flow"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .folding import Affine, Array
+from flowxfer.bundle.folded import Affine, Array
 
 __all__ = ["Layout", "homogeneous"]
 

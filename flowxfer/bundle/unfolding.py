@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.bundle import ENCODE, SAMPLE, Bundle
 from flowxfer.bundle.config import GlowConfig
+from flowxfer.bundle.folded import GRID, Affine, Array, Array32, Net
+from flowxfer.bundle.folder import Bundle
 from flowxfer.bundle.initializers import initializers
+from flowxfer.bundle.layout import Layout
+from flowxfer.bundle.manifest import ENCODE, SAMPLE
 from flowxfer.errors import BundleError
-
-from .folding import Affine, Array, Array32, Net
-from .graphs import GRID
-from .layout import Layout
 
 _UNITS = {"fp32": 1.0, "exact-fp32": GRID}
 
@@ -23,7 +22,7 @@ __all__ = ["FoldedBundle"]
 
 @dataclass(frozen=True)
 class FoldedBundle:
-    """The arrays of a bundle; see :class:`~flowxfer.export.folded.Folded`.
+    """The arrays of a bundle; see :class:`~flowxfer.bundle.folded.Folded`.
 
     Args:
         bundle: one with float32 nets, which hold all that the weights held.
