@@ -8,7 +8,8 @@ from typing import Any
 
 from flowxfer.transferer import PAPER_ALPHAS
 
-from .models import Images
+from flowxfer.types import Images
+
 from .peers.runner import Runner
 
 __all__ = ["CASES", "Case", "Inputs"]

@@ -20,9 +20,9 @@ from flowxfer.bundle import (
     Precision,
     sha256,
 )
+from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import InputError
 from flowxfer.glow.model import Glow
-from flowxfer.providers import runtime
 
 from . import parity
 from .builder import OPSET

@@ -12,7 +12,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from flowxfer.batches import Profile, profiles, shapes_text
 from flowxfer.bundle import (
     DECODE,
     ENCODE,
@@ -27,9 +26,10 @@ from flowxfer.bundle import (
 )
 from flowxfer.bundle.folded import Folded
 from flowxfer.bundle.unfolding import FoldedBundle
+from flowxfer.engines.batching import Profile, profiles, shapes_text
+from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import InputError
 from flowxfer.glow.model import Glow
-from flowxfer.providers import runtime
 
 from . import parity
 from .builder import OPSET

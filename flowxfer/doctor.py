@@ -11,14 +11,14 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Literal
 
 from flowxfer.bundle import Bundle
+from flowxfer.engines.ort.nvidia import CUDA_LIBRARIES, major, needed_major
+from flowxfer.engines.ort.nvidia import find_library as _library
+from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import FlowxferError, ProviderError
 from flowxfer.hub import DEFAULT, cache_folder, list_models, resolve
-from flowxfer.nvidia import CUDA_LIBRARIES, major, needed_major
-from flowxfer.nvidia import find_library as _library
-from flowxfer.providers import runtime
 
 if TYPE_CHECKING:
-    from flowxfer.engine import EngineName
+    from flowxfer.engines.protocol import EngineName
     from flowxfer.transferer import Transferer
 
 __all__ = ["Line", "Report", "examine"]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from flowxfer import Latents, images
 from flowxfer.cli import app
 from flowxfer.cli.groups import grouped
-from flowxfer.probes import probe
+from flowxfer.engines.probes import probe
 
 COMMANDS = get_command(app).commands
 RUNS_A_MODEL = [name for name, command in COMMANDS.items() if any(p.name == "model" for p in command.params)]

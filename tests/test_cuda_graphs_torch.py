@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from flowxfer.torch_engine import cuda_graphs
-from flowxfer.torch_engine.cuda_graphs import Graphed
+from flowxfer.engines.torch import cuda_graphs
+from flowxfer.engines.torch.cuda_graphs import Graphed
 
 
 class Recorder:

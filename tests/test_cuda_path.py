@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flowxfer import Transferer, gpu
+from flowxfer import Transferer
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, Bundle
+from flowxfer.engines.ort import cuda
+from flowxfer.engines.probes import probe
 from flowxfer.errors import InputError, ProviderError
-from flowxfer.probes import probe
 from tests.fake_gpu import CUDA, FakeGpu
 
 LEVELS = 3
@@ -154,7 +155,7 @@ def test_what_pip_installed_is_loaded_without_a_word(tiny_bundle, device, capsys
 def test_variants_that_a_model_has_not(tiny_bundle, precision, variant, message):
     manifest = replace(Bundle.open(tiny_bundle).manifest, precision=precision)
     with pytest.raises(InputError, match=message):
-        gpu.check_variant(variant, manifest)
+        cuda.check_variant(variant, manifest)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +164,8 @@ def test_variants_that_a_model_has_not(tiny_bundle, precision, variant, message)
 )
 def test_variants_that_a_model_has(tiny_bundle, precision, variant):
     manifest = replace(Bundle.open(tiny_bundle).manifest, precision=precision)
-    gpu.check_variant(variant, manifest)
-    gpu.check_variant(None, manifest)
+    cuda.check_variant(variant, manifest)
+    cuda.check_variant(None, manifest)
 
 
 @pytest.mark.parametrize(

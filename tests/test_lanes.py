@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowxfer import Transferer, session
+from flowxfer import Transferer
 from flowxfer.bundle import ENCODE
-from flowxfer.lanes import Bound, Lanes, cores, joined
-from flowxfer.probes import probe
-from flowxfer.providers import CPU, activate
+from flowxfer.engines.batching import cores
+from flowxfer.engines.ort import session
+from flowxfer.engines.ort.providers import CPU, activate
+from flowxfer.engines.ort.session_pool import Bound, Lanes, joined
+from flowxfer.engines.probes import probe
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from flowxfer import Latents, Transferer, round_trips
+from flowxfer import Latents, Transferer
 from flowxfer.bundle import ENCODE, Bundle
-from flowxfer.engine import start
+from flowxfer.engines import round_trip
+from flowxfer.engines.openvino import PIECES, OpenVinoEngine, _Options
+from flowxfer.engines.probes import PROBES, probe, probes
+from flowxfer.engines.start import start
 from flowxfer.errors import ExactnessError, InputError, LatentsError, MissingExtraError, ProviderError
 from flowxfer.export import export_bundle
-from flowxfer.openvino_engine import PIECES, OpenVinoEngine, _Options
-from flowxfer.probes import PROBES, probe, probes
 from tests.glow.random_glow import random_glow
 
 # Not importorskip(): its import would be reported to OpenVINO's makers.
@@ -188,20 +189,20 @@ def test_a_model_that_float32_brings_near_the_edge_is_refused():
 
 def test_the_trial_at_the_edge_is_what_refuses_it(monkeypatch):
     """Pictures whose colours are in the middle of their bins come back, though not by much."""
-    monkeypatch.setattr(round_trips, "_lost_at_the_edge", lambda transferer, engine: 0.0)
-    monkeypatch.setattr(round_trips, "_remember", lambda record, transferer: None)
+    monkeypatch.setattr(round_trip, "_lost_at_the_edge", lambda transferer, engine: 0.0)
+    monkeypatch.setattr(round_trip, "_remember", lambda record, transferer: None)
     assert Transferer("synthetic-64-samples", engine="openvino", threads=1).self_test() == 0
 
 
 def test_float64_has_all_the_room(monkeypatch, tiny_bundle):
-    monkeypatch.setattr(round_trips, "_known", lambda transferer: False)
+    monkeypatch.setattr(round_trip, "_known", lambda transferer: False)
     for model in (tiny_bundle, "synthetic-64-samples"):
         Transferer(model, threads=1)
 
 
 @pytest.mark.parametrize("fields", [{"coupling": "affine"}, {"coupling": "additive", "learned_prior": False}])
 def test_fp32_promises_nothing_and_is_not_tried(tmp_path, monkeypatch, fields):
-    monkeypatch.setattr(round_trips, "lost", None)
+    monkeypatch.setattr(round_trip, "lost", None)
     folder = bundle(random_glow(image_size=16, **fields), tmp_path / "bundle", "fp32")
     flow, reference = Transferer(folder, engine="openvino", threads=1), Transferer(folder, threads=1)
     assert flow.numerics == "fp32"

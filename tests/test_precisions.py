@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from flowxfer import Latents, Transferer, engine, hub, round_trips
+from flowxfer import Latents, Transferer, hub
 from flowxfer.bundle import PRECISIONS, WEIGHTS, Bundle
 from flowxfer.bundle.initializers import initializers
+from flowxfer.engines import round_trip
+from flowxfer.engines.start import start
+from flowxfer.engines.probes import PROBES, probe, probes
+from flowxfer.engines.torch import convolutions
+from flowxfer.engines.torch import engine as torch_engine
 from flowxfer.errors import BundleError, ExactnessError, InputError, LatentsError, MissingExtraError, ProviderError
 from flowxfer.export import export_bundle
 from flowxfer.glow.importers import import_weights
 from flowxfer.glow.pixels import from_pixels
-from flowxfer.probes import PROBES, probe, probes
-from flowxfer.torch_engine import convolutions
-from flowxfer.torch_engine import engine as torch_engine
 from tests.glow.random_glow import random_glow
 
 COMBINATIONS = [
@@ -243,7 +245,7 @@ class Noisy:
 
 
 def test_nets_that_differ_between_the_directions_are_refused(tiny_bundle, monkeypatch, cache):
-    monkeypatch.setattr("flowxfer.torch_engine.flow.convolution", Noisy(convolutions.convolution))
+    monkeypatch.setattr("flowxfer.engines.torch.flow.convolution", Noisy(convolutions.convolution))
     match = (
         r"expected every pixel back from tiny in exact-bf16, torch on cpu, but \d.*% of the values differ when encoded"
     )
@@ -259,7 +261,7 @@ def test_nets_that_depend_on_the_batch_are_refused(tiny_bundle, monkeypatch):
         convolve = real(weight, bias, size, relu=relu)
         return lambda x: convolve(x) * (1 + 0.1 * len(x))
 
-    monkeypatch.setattr("flowxfer.torch_engine.flow.convolution", of_the_batch)
+    monkeypatch.setattr("flowxfer.engines.torch.flow.convolution", of_the_batch)
     with pytest.raises(ExactnessError, match=r"one by one.*; take engine=\"onnxruntime\".*or a batch_size of 1"):
         loaded(tiny_bundle, "torch", "exact-bf16")
     assert loaded(tiny_bundle, "torch", "exact-bf16", batch_size=1).self_test() == 0
@@ -267,7 +269,7 @@ def test_nets_that_depend_on_the_batch_are_refused(tiny_bundle, monkeypatch):
 
 def test_a_float32_state_around_narrow_nets_is_refused(tiny_bundle, monkeypatch):
     """What the float64 state is for."""
-    from flowxfer.torch_engine import flow
+    from flowxfer.engines.torch import flow
 
     product = flow._product
     monkeypatch.setattr(flow, "_product", lambda x, matrix: product(x.float(), matrix.float()).double())
@@ -276,7 +278,7 @@ def test_a_float32_state_around_narrow_nets_is_refused(tiny_bundle, monkeypatch)
 
 
 def test_graphs_whose_export_lost_pixels_are_tried_and_refused(tiny_bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr(round_trips, "lost", lambda transferer: {"encoded and decoded 8 at a time": 0.25})
+    monkeypatch.setattr(round_trip, "lost", lambda transferer: {"encoded and decoded 8 at a time": 0.25})
     Transferer(tiny_bundle, threads=1)  # the export saw every pixel come back: not tried again
     source = Bundle.open(tiny_bundle)
     folder = tmp_path / "wild"
@@ -294,7 +296,7 @@ def test_a_passed_trial_is_remembered(tiny_bundle, monkeypatch, cache):
     loaded(tiny_bundle, "torch", "exact-fp16")
     (record,) = cache.rglob("*.json")
     assert json.loads(record.read_text())["numerics"] == "exact-fp16, torch on cpu"
-    monkeypatch.setattr(round_trips, "lost", None)
+    monkeypatch.setattr(round_trip, "lost", None)
     loaded(tiny_bundle, "torch", "exact-fp16")
     with pytest.raises(TypeError):
         loaded(tiny_bundle, "torch", "exact-bf16")  # another combination is tried
@@ -303,7 +305,7 @@ def test_a_passed_trial_is_remembered(tiny_bundle, monkeypatch, cache):
 def test_a_cache_that_cannot_be_written_costs_a_trial(tiny_bundle, cache, caplog):
     cache.parent.mkdir(exist_ok=True)
     cache.write_text("in the way")
-    with caplog.at_level("INFO", "flowxfer.round_trips"):
+    with caplog.at_level("INFO", "flowxfer.engines.round_trip"):
         loaded(tiny_bundle, "torch", "exact-fp16")
     assert "the round trip will be tried again" in caplog.text
 
@@ -362,11 +364,11 @@ def test_bundles_of_narrow_nets_are_no_source(tmp_path):
 
 
 def test_without_pytorch_one_sentence_names_the_extra(tiny_bundle, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("flowxfer.torch_engine")]:
+    for name in [name for name in sys.modules if name.startswith("flowxfer.engines.torch")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r"engine=\"torch\" needs torch.*pip install 'flowxfer\[export\]'"):
-        engine.start("torch", Bundle.open(tiny_bundle))
+        start("torch", Bundle.open(tiny_bundle))
 
 
 def test_threads_are_pytorchs(tiny_bundle, monkeypatch):

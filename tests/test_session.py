@@ -9,11 +9,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from flowxfer import Transferer, providers, session
+from flowxfer import Transferer
 from flowxfer.bundle import ENCODE, Bundle
+from flowxfer.engines.ort import providers, session
+from flowxfer.engines.ort.session import Session
+from flowxfer.engines.probes import probe
 from flowxfer.errors import MissingExtraError, ProviderError
-from flowxfer.probes import probe
-from flowxfer.session import Session
 
 CUDA = "CUDAExecutionProvider"
 

@@ -13,13 +13,15 @@ import numpy as np
 import onnx
 import pytest
 
-from flowxfer import Transferer, gpu, nvidia
-from flowxfer.batches import bucket, buckets, profile, profiles
+from flowxfer import Transferer
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, Bundle
+from flowxfer.engines.batching import bucket, buckets, profile, profiles
+from flowxfer.engines.ort import nvidia
+from flowxfer.engines.ort import tensorrt
+from flowxfer.engines.ort.nvidia import Gpu
+from flowxfer.engines.probes import probe
 from flowxfer.errors import ProviderError
 from flowxfer.export import bundle_to_tensorrt
-from flowxfer.nvidia import Gpu
-from flowxfer.probes import probe
 from tests.fake_gpu import CUDA, TENSORRT, FakeGpu
 
 # The options that libonnxruntime_providers_tensorrt.so of onnxruntime-gpu 1.31.1 knows, of those used here.
@@ -51,8 +53,8 @@ def faces():
 def machine(monkeypatch, tmp_path):
     """An H100 with its libraries; a dict of what the engine cache depends on, to change."""
     values = {"gpu": Gpu("NVIDIA H100", "9.0", "580.65"), "tensorrt": "10.16.1"}
-    monkeypatch.setattr(gpu, "first_gpu", lambda: values["gpu"])
-    monkeypatch.setattr(gpu, "tensorrt_version", lambda: values["tensorrt"])
+    monkeypatch.setattr(tensorrt, "first_gpu", lambda: values["gpu"])
+    monkeypatch.setattr(tensorrt, "tensorrt_version", lambda: values["tensorrt"])
     monkeypatch.setenv("FLOWXFER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     return values
@@ -118,7 +120,7 @@ CHANGES = {
 
 
 def folders(manifest, largest=8):
-    options = gpu.tensorrt_options(manifest, ENCODE, largest=largest, cuda_graphs=False)
+    options = tensorrt.tensorrt_options(manifest, ENCODE, largest=largest, cuda_graphs=False)
     return Path(options["trt_engine_cache_path"]), Path(options["trt_timing_cache_path"])
 
 
@@ -159,7 +161,7 @@ def test_a_bundle_with_float64_is_refused_in_one_sentence(tiny_bundle, device):
 def test_other_bundles_of_float32_are_refused_too(tiny_bundle):
     manifest = replace(Bundle.open(tiny_bundle).manifest, precision="fp32")
     with pytest.raises(ProviderError, match="its graphs do more with uint8 than TensorRT can"):
-        gpu.check_tensorrt(manifest, {"NVIDIA_TF32_OVERRIDE": "0"})
+        tensorrt.check_tensorrt(manifest, {"NVIDIA_TF32_OVERRIDE": "0"})
 
 
 def test_tf32_has_to_be_off(tensorrt_bundle, device, monkeypatch):

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from flowxfer import Latents, Transferer
+from flowxfer.engines.probes import probe, probes
 from flowxfer.errors import InputError, LatentsError, ShapeError
 from flowxfer.export import export_bundle
-from flowxfer.probes import probe, probes
 from flowxfer.transferer import PAPER_ALPHAS
 from tests.glow.random_glow import random_glow
 

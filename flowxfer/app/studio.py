@@ -23,9 +23,10 @@ from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
 from flowxfer.faces import paste_blend
 from flowxfer.images import Pixels
-from flowxfer.latents import Alpha, Latents
+from flowxfer.latents import Latents
 from flowxfer.provenance import Mark, Marks
 from flowxfer.transferer import Transferer
+from flowxfer.types import Alpha
 
 if TYPE_CHECKING:
     from flowxfer.video import Options, Progress, Report

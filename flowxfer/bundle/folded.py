@@ -1,6 +1,6 @@
 """A Glow as the fewest arrays that compute the same: what an engine or a graph is written from.
 
-``unit`` is what 1.0 is in the state's units, a power of two. :mod:`flowxfer.export.folding` makes the arrays of a model.
+``unit`` is what 1.0 is in the state's units, a power of two. :mod:`flowxfer.export.folding` has a model's arrays.
 """
 
 from __future__ import annotations

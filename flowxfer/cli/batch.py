@@ -23,7 +23,7 @@ from flowxfer.cli.options import (
 )
 from flowxfer.cli.photo import Rotations
 from flowxfer.cli.running import alphas, downloading, names
-from flowxfer.engine import EngineName
+from flowxfer.engines.protocol import EngineName
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from flowxfer.faces.paste import Paste, paste_blend
 from flowxfer.images import Pixels, Source, load
 
 if TYPE_CHECKING:
-    from flowxfer.latents import Alpha
     from flowxfer.transferer import Faces, Transferer
+    from flowxfer.types import Alpha
 
 __all__ = ["Choice", "choose", "left_to_right", "transfer_photo"]
 

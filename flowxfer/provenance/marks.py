@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from flowxfer.latents import Alpha
+from flowxfer.types import Alpha
 
 if TYPE_CHECKING:
     from flowxfer.provenance.signing import Signer

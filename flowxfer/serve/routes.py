@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, File, Form, Header, Response, UploadFile
 from flowxfer import strips
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels
-from flowxfer.latents import Alpha
 from flowxfer.serve import answers
 from flowxfer.serve.desk import Desk
 from flowxfer.serve.problems import RESPONSES
 from flowxfer.transferer import PAPER_ALPHAS
+from flowxfer.types import Alpha
 
 __all__ = ["router"]
 

@@ -10,9 +10,10 @@ import numpy as np
 from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels
-from flowxfer.latents import Alpha, Latents, alpha_per_level
+from flowxfer.latents import Latents, alpha_per_level
 from flowxfer.serve.batching import Batcher
 from flowxfer.transferer import Transferer
+from flowxfer.types import Alpha
 
 __all__ = ["Faces", "Service"]
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from flowxfer.errors import InputError, reason
 from flowxfer.images import Pixels
-from flowxfer.latents import Alpha, Latents
+from flowxfer.latents import Latents
 from flowxfer.transferer import Transferer
+from flowxfer.types import Alpha
 from flowxfer.video.neutral import Neutral
 from flowxfer.video.pipeline import Step
 

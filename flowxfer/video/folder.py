@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from flowxfer.errors import FlowxferError, VideoError
-from flowxfer.latents import Alpha
 from flowxfer.transferer import Faces, Transferer
+from flowxfer.types import Alpha
 from flowxfer.video.options import Options, Report
 from flowxfer.video.pipeline import Progress
 from flowxfer.video.processing import process

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from flowxfer.faces import Choice, Paste, Reference, Tracker, paste_blend
 from flowxfer.images import load
-from flowxfer.latents import Alpha
 from flowxfer.transferer import Transferer
+from flowxfer.types import Alpha
 from flowxfer.video.changes import Drive, Edit
 from flowxfer.video.options import Options, Report
 from flowxfer.video.pipeline import Step, changed, pasted, run

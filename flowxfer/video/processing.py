@@ -17,8 +17,9 @@ from PIL import Image
 from flowxfer.errors import InputError
 from flowxfer.faces import Paste, align, choose, paste_blend, paste_face
 from flowxfer.images import SUFFIXES, Pixels, load
-from flowxfer.latents import Alpha, Latents
+from flowxfer.latents import Latents
 from flowxfer.transferer import Faces, Transferer
+from flowxfer.types import Alpha
 from flowxfer.video.changes import Drive, Edit, Smoothing
 from flowxfer.video.job import Job, named
 from flowxfer.video.look import Look

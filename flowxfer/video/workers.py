@@ -20,8 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from flowxfer.engines.ort.providers import CUDA, TENSORRT
 from flowxfer.errors import FlowxferError, InputError, VideoError
-from flowxfer.providers import CUDA, TENSORRT
 from flowxfer.transferer import Transferer
 from flowxfer.video.options import Report
 from flowxfer.video.pipeline import Progress

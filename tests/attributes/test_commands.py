@@ -11,7 +11,7 @@ from flowxfer import Latents, images, openai_latents
 from flowxfer.attributes import ATTRIBUTES, Attributes, learn, read_labels
 from flowxfer.cli import app
 from flowxfer.cli.attributes import EXAMPLES
-from flowxfer.probes import probe
+from flowxfer.engines.probes import probe
 
 LABELS = "4\nSmiling Male\n1.png 1 -1\n2.png -1 -1\n3.png 1 1\n4.png -1 1\n"
 

@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer import batches
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle, LatentKind, Precision
-from flowxfer.cuda_graphs import CapturedGraphs
+from flowxfer.engines.batching import DEFAULT_BATCH_SIZE, Batched, bucket, cores
+from flowxfer.engines.ort.cuda_graphs import CapturedGraphs
+from flowxfer.engines.ort.providers import CPU, CUDA, TENSORRT, activate, choose, runtime
+from flowxfer.engines.ort.session_pool import LARGEST, Bound, Graph, Lanes
+from flowxfer.engines.ort.cuda import Variant, check_variant, cuda_options
+from flowxfer.engines.ort.tensorrt import check_tensorrt, tensorrt_options
 from flowxfer.errors import InputError, ProviderError
-from flowxfer.gpu import Variant, check_tensorrt, check_variant, cuda_options, tensorrt_options
-from flowxfer.lanes import LARGEST, Bound, Graph, Lanes, cores
-from flowxfer.memory import Batched
-from flowxfer.providers import CPU, CUDA, TENSORRT, activate, choose, runtime
+from flowxfer.types import Array, Images
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, OrtValue
 
-Images = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.floating[Any]]
-
-DEFAULT_BATCH_SIZE = {"cpu": max(8, cores()), "cuda": 32}
 
 __all__ = ["Chunk", "Session"]
 
@@ -229,7 +226,7 @@ class Session(Batched):
         return self.linear(weights, chunks).values
 
     def _bucket(self, count: int) -> int:
-        return count if self.device == "cpu" else batches.bucket(count, self.batch_size)
+        return count if self.device == "cpu" else bucket(count, self.batch_size)
 
 
 def _run(graph: Graph, feed: Mapping[str, Any], outputs: Sequence[str], device: str) -> Sequence[OrtValue]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from flowxfer.engines.ort.nvidia import load_libraries
 from flowxfer.errors import MissingExtraError, ProviderError, reason
-from flowxfer.nvidia import load_libraries
 
 if TYPE_CHECKING:
     import onnxruntime

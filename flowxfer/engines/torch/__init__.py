@@ -4,6 +4,6 @@
 ``cuda_graphs`` takes the launches off the host where there is a GPU.
 """
 
-from flowxfer.torch_engine.engine import TorchEngine
+from flowxfer.engines.torch.engine import TorchEngine
 
 __all__ = ["TorchEngine"]

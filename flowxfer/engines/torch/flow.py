@@ -20,7 +20,7 @@ from torch import Tensor
 from flowxfer.bundle import PRECISIONS, LatentKind, Precision
 from flowxfer.bundle.folded import ROUNDER, Array, Folded, Net
 from flowxfer.bundle.layout import Layout, homogeneous
-from flowxfer.torch_engine.convolutions import convolution
+from flowxfer.engines.torch.convolutions import convolution
 
 __all__ = ["Flow"]
 

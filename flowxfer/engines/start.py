@@ -5,61 +5,16 @@ All map pictures to latents and back; :class:`flowxfer.Transferer` asks nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from collections.abc import Sequence
+from typing import Any, get_args
 
-import numpy as np
-import numpy.typing as npt
-
-from flowxfer.bundle import PRECISIONS, Bundle, LatentKind, Manifest, Precision
+from flowxfer.bundle import PRECISIONS, Bundle, Manifest, Precision
+from flowxfer.engines.ort.session import Session
+from flowxfer.engines.ort.cuda import Variant
+from flowxfer.engines.protocol import Engine, EngineName
 from flowxfer.errors import InputError, MissingExtraError
-from flowxfer.gpu import Variant
-from flowxfer.session import Session
 
-Images = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.floating[Any]]
-EngineName = Literal["onnxruntime", "torch", "openvino"]
-
-__all__ = ["Chunk", "Engine", "EngineName", "start"]
-
-
-class Chunk(Protocol):
-    """Latents of one batch, where the engine keeps them."""
-
-    @property
-    def count(self) -> int:
-        """Number of samples."""
-
-    def levels(self) -> list[Array]:
-        """The samples of each level, (count, C, H, W), on the host."""
-
-
-C = TypeVar("C", bound=Chunk)
-
-
-class Engine(Protocol[C]):
-    """Runs one bundle; see :class:`flowxfer.session.Session` for what each call takes."""
-
-    batch_size: int
-    providers: tuple[str, ...]
-
-    @property
-    def numerics(self) -> str:
-        """What computes how: latents come back to the last pixel only where it is the same."""
-
-    def encode(self, images: Images, bin_width: int) -> list[C]:
-        """Map images to latents."""
-
-    def decode(
-        self, z: Sequence[C], direction: Sequence[C], alpha: Array, bin_width: int, kind: LatentKind
-    ) -> Iterator[Images]:
-        """Map ``z + alpha · direction`` to images, a batch at a time."""
-
-    def upload(self, levels: Sequence[Array]) -> list[C]:
-        """Bring latents of the host to where the engine keeps them."""
-
-    def linear(self, weights: Array, chunks: Sequence[C]) -> C:
-        """Linear combinations of samples."""
+__all__ = ["start"]
 
 
 def start(
@@ -95,7 +50,7 @@ def start(
         )
     if engine == "torch":
         try:
-            from flowxfer.torch_engine import TorchEngine
+            from flowxfer.engines.torch import TorchEngine
         except ImportError as error:
             raise MissingExtraError(error.name or "torch", "export", 'engine="torch"') from error
         return TorchEngine(
@@ -108,7 +63,7 @@ def start(
         )
     if cuda_graphs:
         raise InputError('expected no CUDA graphs with engine="openvino", which runs on CPUs')
-    from flowxfer.openvino_engine import OpenVinoEngine
+    from flowxfer.engines.openvino import OpenVinoEngine
 
     return OpenVinoEngine(bundle, providers=providers, batch_size=batch_size, threads=threads)
 

@@ -1,4 +1,4 @@
-"""A bundle in PyTorch, behind the calls of :class:`flowxfer.session.Session`."""
+"""A bundle in PyTorch, behind the calls of :class:`flowxfer.engines.ort.session.Session`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,16 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from flowxfer.batches import bucket
 from flowxfer.bundle import PRECISIONS, Bundle, LatentKind, Precision
 from flowxfer.bundle.unfolding import FoldedBundle
+from flowxfer.engines.batching import DEFAULT_BATCH_SIZE, Batched, bucket
+from flowxfer.engines.torch.cuda_graphs import Graphed
+from flowxfer.engines.torch.flow import Flow
 from flowxfer.errors import InputError, ProviderError
-from flowxfer.memory import Batched
-from flowxfer.session import DEFAULT_BATCH_SIZE
-from flowxfer.torch_engine.cuda_graphs import Graphed
-from flowxfer.torch_engine.flow import Flow
-
-Images = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.floating[Any]]
+from flowxfer.types import Array, Images
 
 __all__ = ["TorchChunk", "TorchEngine"]
 
@@ -116,7 +111,7 @@ class TorchEngine(Batched):
         bin_width: int,
         kind: LatentKind,
     ) -> Iterator[Images]:
-        """Map ``z + alpha · direction`` to images, a batch at a time; see :meth:`flowxfer.session.Session.decode`."""
+        """Map ``z + alpha · direction`` to images, a batch at a time; see :meth:`Engine.decode`."""
         width, targets, directions = self._scalar(bin_width), _joined(z), _joined(direction)
         levels = len(targets)
         strengths = torch.from_numpy(np.broadcast_to(alpha, (len(alpha), levels)).astype(np.float64)).to(self.device)
@@ -139,7 +134,7 @@ class TorchEngine(Batched):
 
     @torch.inference_mode()
     def linear(self, weights: Array, chunks: Sequence[TorchChunk]) -> TorchChunk:
-        """Linear combinations of samples; see :meth:`flowxfer.session.Session.linear`."""
+        """Linear combinations of samples; see :meth:`Engine.linear`."""
         matrix = torch.from_numpy(np.asarray(weights, np.float64)).to(self.device)
         return TorchChunk(
             tuple((matrix @ level.flatten(1)).view(-1, *level.shape[1:]) for level in _joined(chunks)),

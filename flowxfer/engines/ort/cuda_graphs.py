@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowxfer.lanes import Feed, joined
-from flowxfer.providers import runtime
+from flowxfer.engines.ort.providers import runtime
+from flowxfer.engines.ort.session_pool import Feed, joined
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, IOBinding, OrtValue, RunOptions
@@ -46,7 +46,7 @@ class CapturedGraphs:
         self._lock = threading.Lock()
 
     def run(self, feed: Feed, outputs: Sequence[str], device: str) -> Sequence[OrtValue]:
-        """Replay the graph for these inputs; see :class:`flowxfer.lanes.Graph`."""
+        """Replay the graph for these inputs; see :class:`flowxfer.engines.ort.session_pool.Graph`."""
         shapes = tuple(_shape(value) for value in feed.values())
         with self._lock:
             if shapes in self._buffers:

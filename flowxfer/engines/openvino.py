@@ -1,8 +1,8 @@
-"""A bundle's graphs in OpenVINO on a CPU, behind the calls of :class:`flowxfer.session.Session`.
+"""A bundle's graphs in OpenVINO on a CPU, behind the calls of :class:`flowxfer.engines.ort.session.Session`.
 
 OpenVINO's CPU plugin has no float64: it computes every graph in float32, the state of an exact bundle too. So the grid
 of :mod:`flowxfer.export.nets` no longer makes a round trip exact; it is where a model's rounding errors stay far below
-a grey level, which :mod:`flowxfer.round_trips` tries.
+a grey level, which :mod:`flowxfer.engines.round_trip` tries.
 """
 
 from __future__ import annotations
@@ -19,13 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flowxfer.bundle import DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle, LatentKind
+from flowxfer.engines.batching import DEFAULT_BATCH_SIZE, Batched, cores
 from flowxfer.errors import MissingExtraError, ProviderError, reason
-from flowxfer.lanes import cores
-from flowxfer.memory import Batched
-from flowxfer.session import DEFAULT_BATCH_SIZE
+from flowxfer.types import Array, Images
 
-Images = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.floating[Any]]
 Feed = Mapping[str, npt.NDArray[Any]]
 
 PIECES = (4, 2)  # faces of a batch that run as one, side by side with as many: more no longer fit a core's cache
@@ -102,7 +99,7 @@ class OpenVinoEngine(Batched):
     def decode(
         self, z: Sequence[HostChunk], direction: Sequence[HostChunk], alpha: Array, bin_width: float, kind: LatentKind
     ) -> Iterator[Images]:
-        """Map ``z + alpha · direction`` to images, a batch at a time; see :meth:`flowxfer.session.Session.decode`."""
+        """Map ``z + alpha · direction`` to images, a batch at a time; see :meth:`Engine.decode`."""
         decoder, targets, directions = self._decoder(kind), _joined(z), _joined(direction)
         strengths = np.broadcast_to(alpha, (len(alpha), len(targets)))[..., None, None, None]
         constants = {**self._nowhere, "bin_width": np.array(bin_width, np.float32)}
@@ -122,7 +119,7 @@ class OpenVinoEngine(Batched):
         return [HostChunk(tuple(np.asarray(level, self._dtype) for level in levels))]
 
     def linear(self, weights: Array, chunks: Sequence[HostChunk]) -> HostChunk:
-        """Linear combinations of samples; see :meth:`flowxfer.session.Session.linear`."""
+        """Linear combinations of samples; see :meth:`Engine.linear`."""
         levels = _joined(chunks)
         sums = ((weights @ level.reshape(len(level), -1)).reshape(-1, *level.shape[1:]) for level in levels)
         return HostChunk(tuple(level.astype(self._dtype) for level in sums))

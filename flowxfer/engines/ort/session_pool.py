@@ -7,7 +7,6 @@ core takes a share of the images, not of every operation.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.providers import runtime
+from flowxfer.engines.ort.providers import runtime
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, OrtValue
@@ -27,12 +26,7 @@ Feed = Mapping[str, Any]
 # Lanes hold the weights once more. At 64 px a batch of 8 takes a fifth less time with them, at 256 px hardly any less.
 LARGEST = 128
 
-__all__ = ["LARGEST", "Bound", "Graph", "Lanes", "cores", "joined"]
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+__all__ = ["LARGEST", "Bound", "Graph", "Lanes", "joined"]
 
 
 class Graph(Protocol):

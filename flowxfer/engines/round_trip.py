@@ -24,16 +24,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowxfer.bundle import PRECISIONS
+from flowxfer.engines.ort.providers import CPU
+from flowxfer.engines.probes import PROBES, probe
 from flowxfer.errors import ExactnessError
 from flowxfer.files import replacing
 from flowxfer.hub import cache_folder
 from flowxfer.latents import Latents
-from flowxfer.probes import PROBES, Images, probe
-from flowxfer.providers import CPU
+from flowxfer.types import Images
 
 if TYPE_CHECKING:
-    from flowxfer.engine import Chunk, Engine
+    from flowxfer.engines.protocol import Engine
     from flowxfer.transferer import Transferer
+    from flowxfer.types import Chunk
 
 _BATCH = 8
 _PACKAGES = ("flowxfer", "onnxruntime", "onnxruntime-gpu", "torch", "openvino")

@@ -1,14 +1,69 @@
-"""The batches that a GPU prepares for, and the shapes of a graph's inputs in them."""
+"""Batches: how large they are, that they fit the memory, and the shapes that a GPU prepares for."""
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from flowxfer.bundle import ENCODE, Manifest
 
+Result = TypeVar("Result")
 Shapes = dict[str, tuple[int, ...]]
 
-__all__ = ["Profile", "Shapes", "bucket", "buckets", "profile", "profiles", "shapes_text"]
+log = logging.getLogger(__name__)
+
+__all__ = [
+    "DEFAULT_BATCH_SIZE",
+    "Batched",
+    "Profile",
+    "Shapes",
+    "bucket",
+    "buckets",
+    "cores",
+    "profile",
+    "profiles",
+    "shapes_text",
+]
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+DEFAULT_BATCH_SIZE = {"cpu": max(8, cores()), "cuda": 32}
+
+
+class Batched:
+    """Something that runs in batches; one that does not fit the memory is halved, for good.
+
+    Args:
+        batch_size: the largest batch to begin with.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._lock = threading.Lock()
+
+    def _batches(self, count: int, run: Callable[[slice], Result]) -> Iterator[Result]:
+        start = 0
+        while start < count:
+            size = min(self.batch_size, count - start)
+            try:
+                result = run(slice(start, start + size))
+            except Exception as error:  # ONNX Runtime's errors have no common base
+                if size == 1 or not _out_of_memory(error):
+                    raise
+                with self._lock:
+                    self.batch_size = min(self.batch_size, size // 2)
+                log.warning("a batch of %d does not fit the memory; going on with %d", size, self.batch_size)
+                continue
+            start += size
+            yield result
 
 
 @dataclass(frozen=True)
@@ -62,3 +117,14 @@ def _shapes(manifest: Manifest, graph: str, batch: int, *, rows: int) -> Shapes:
     names = [(kind, level) for kind in ("z", "direction") for level in range(len(manifest.latent_shapes))]
     latents: Shapes = {f"{kind}{level}": (rows, *manifest.latent_shapes[level]) for kind, level in names}
     return {**latents, "alpha": (batch, len(manifest.latent_shapes))}
+
+
+def _out_of_memory(error: Exception) -> bool:
+    signs = (
+        "out of memory",
+        "failed to allocate memory",  # ONNX Runtime
+        "can't allocate memory",  # PyTorch on a CPU
+        "bad_alloc",
+        "bad allocation",
+    )
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)

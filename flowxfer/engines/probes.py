@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from flowxfer.types import Images
+
 Picture = npt.NDArray[np.float64]
-Images = npt.NDArray[np.uint8]
 
 __all__ = ["PROBES", "probe", "probes"]
 
