@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowxfer.transferer import PAPER_ALPHAS
-
 from flowxfer.types import Images
 
 from .peers.runner import Runner

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 import flowxfer
-from flowxfer import hub
 from flowxfer.bundle import MANIFEST, Manifest
 from flowxfer.engines.probes import probe
 from flowxfer.errors import InputError, MissingExtraError
+from flowxfer.models import hub
 from flowxfer.types import Images
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from flowxfer import Transferer, hub
+from flowxfer import Transferer
 from flowxfer.bundle import Precision
 from flowxfer.engines.probes import PROBES, probe
 from flowxfer.export import export_bundle
@@ -31,6 +31,7 @@ from flowxfer.files import replacing
 from flowxfer.glow import Glow
 from flowxfer.glow.importers import import_weights
 from flowxfer.glow.pixels import from_pixels, to_pixels
+from flowxfer.models import hub
 from flowxfer.types import Images
 
 from .environment import describe, load_average

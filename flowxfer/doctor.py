@@ -15,7 +15,8 @@ from flowxfer.engines.ort.nvidia import CUDA_LIBRARIES, major, needed_major
 from flowxfer.engines.ort.nvidia import find_library as _library
 from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import FlowxferError, ProviderError
-from flowxfer.hub import DEFAULT, cache_folder, list_models, resolve
+from flowxfer.models.cache import cache_folder
+from flowxfer.models.hub import DEFAULT, list_models, resolve
 
 if TYPE_CHECKING:
     from flowxfer.engines.protocol import EngineName

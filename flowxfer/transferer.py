@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from flowxfer import hub
 from flowxfer.attributes import Attributes
 from flowxfer.bundle import Bundle, LatentKind, Manifest, Precision
 from flowxfer.engines.ort.cuda import Variant
@@ -20,6 +19,7 @@ from flowxfer.engines.start import start
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels, Sources, load_faces
 from flowxfer.latents import Latents, alpha_per_level
+from flowxfer.models import hub
 from flowxfer.types import Alpha, Array, Chunk
 
 Faces: TypeAlias = "Sources | Latents"

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowxfer import Transferer, hub
+from flowxfer import Transferer
 from flowxfer.evaluation.fidelity import TruePeople, changed_region, drift, pixel_arithmetic, relative_error
 from flowxfer.faces import DlibDetector
 from flowxfer.images import load_faces
+from flowxfer.models import hub
 
 FACES = Path(str(resources.files("flowxfer") / "data" / "faces"))
 

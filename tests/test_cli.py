@@ -397,7 +397,7 @@ def test_ctrl_c_is_130(monkeypatch):
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flowxfer.hub.list_models", interrupt)
+    monkeypatch.setattr("flowxfer.models.hub.list_models", interrupt)
     result = run("models", 130)
     assert "Traceback" not in result.output
 
@@ -416,7 +416,7 @@ def test_an_error_of_several_lines_keeps_them(monkeypatch):
     def refuse(name, **options):
         raise WeightsError("not understood:\n  a\n  b")
 
-    monkeypatch.setattr("flowxfer.hub.resolve", refuse)
+    monkeypatch.setattr("flowxfer.models.hub.resolve", refuse)
     assert run("download x", 2).stderr == "flowxfer: not understood:\n  a\n  b\n"
 
 

@@ -122,7 +122,7 @@ def with_model(monkeypatch, tmp_path, tiny_bundle):
     folder = shutil.copytree(tiny_bundle, tmp_path / "model")
     monkeypatch.setattr(doctor, "list_models", lambda: {doctor.DEFAULT: "bundled"})
     monkeypatch.setattr(doctor, "resolve", lambda name: folder)
-    monkeypatch.setattr("flowxfer.hub.resolve", lambda name="", **options: folder)
+    monkeypatch.setattr("flowxfer.models.hub.resolve", lambda name="", **options: folder)
     return folder
 
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowxfer import Transferer, hub
+from flowxfer import Transferer
 from flowxfer.engines.probes import PROBES, probe
 from flowxfer.export import export_bundle
 from flowxfer.glow.importers import import_weights
+from flowxfer.models import hub
 from tests.glow.random_glow import random_glow
 
 TAME = settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowxfer import Transferer, hub, openai_latents
+from flowxfer import Transferer, openai_latents
 from flowxfer.bundle import MANIFEST, Manifest
 from flowxfer.errors import BundleError, DownloadError, MissingExtraError, WeightsError
+from flowxfer.models import hub
+from flowxfer.models.cache import cache_folder
+from flowxfer.models.catalogue import Model
+from flowxfer.models.download import fetch
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB
 
@@ -87,7 +91,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def model(server, monkeypatch):
-    model = hub.Model("published", "a model", "MIT", urls=(server.url,))
+    model = Model("published", "a model", "MIT", urls=(server.url,))
     monkeypatch.setitem(hub.MODELS, "published", model)
     return model
 
@@ -178,11 +182,11 @@ def test_list_models(cache):
 
 
 def test_the_cache_is_the_users_unless_told_otherwise(cache, monkeypatch):
-    assert hub.cache_folder() == cache
+    assert cache_folder() == cache
     monkeypatch.setenv("FLOWXFER_CACHE", "~/here")
-    assert hub.cache_folder() == Path.home() / "here"
+    assert cache_folder() == Path.home() / "here"
     monkeypatch.delenv("FLOWXFER_CACHE")
-    assert hub.cache_folder().name == "flowxfer"
+    assert cache_folder().name == "flowxfer"
 
 
 # ---------------------------------------------------------------- downloads
@@ -190,7 +194,7 @@ def test_the_cache_is_the_users_unless_told_otherwise(cache, monkeypatch):
 
 def test_a_download_is_kept_and_its_hash_shown_and_remembered(model, server, cache, caplog):
     seen = []
-    path = hub.fetch(model, progress=lambda *arguments: seen.append(arguments))
+    path = fetch(model, progress=lambda *arguments: seen.append(arguments))
     digest = hashlib.sha256(CONTENT).hexdigest()
     assert path.read_bytes() == CONTENT
     assert seen[-1] == ("download published", len(CONTENT), len(CONTENT))
@@ -199,14 +203,14 @@ def test_a_download_is_kept_and_its_hash_shown_and_remembered(model, server, cac
     assert f"first download of published: SHA-256 {digest}, remembered in" in caplog.text
 
     caplog.clear()
-    assert hub.fetch(model) == path
+    assert fetch(model) == path
     assert len(server.ranges) == 1  # it was in the cache
     assert not caplog.text
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke(model, server):
     server.cut = [1_000_000, 500_000]
-    assert hub.fetch(model).read_bytes() == CONTENT
+    assert fetch(model).read_bytes() == CONTENT
     assert server.ranges[0] is None
     starts = [int(range_.removeprefix("bytes=").rstrip("-")) for range_ in server.ranges[1:]]
     assert len(starts) == 2
@@ -219,9 +223,9 @@ def test_an_interrupted_download_leaves_no_file_and_goes_on_the_next_time(model,
     with pytest.raises(
         DownloadError, match=r"but no address gave it \(http://127.*; try again to go on where it stopp"
     ):
-        hub.fetch(model)
+        fetch(model)
     assert names(cache / "downloads" / "published") == {"weights.pb.part", "weights.pb.part.validator"}
-    assert hub.fetch(model).read_bytes() == CONTENT
+    assert fetch(model).read_bytes() == CONTENT
     assert int(server.ranges[3].removeprefix("bytes=").rstrip("-")) > 1_000_000
     assert names(cache / "downloads" / "published") == {"weights.pb", "weights.pb.json"}
 
@@ -231,23 +235,23 @@ def test_an_interrupt_from_the_keyboard_can_be_resumed(model, server):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        hub.fetch(model, progress=stop)
-    assert hub.fetch(model).read_bytes() == CONTENT
+        fetch(model, progress=stop)
+    assert fetch(model).read_bytes() == CONTENT
     assert server.ranges[1].startswith("bytes=")
 
 
 def test_halves_of_two_versions_are_not_joined(model, server):
     server.cut = [600_000] * 3
     with pytest.raises(DownloadError):
-        hub.fetch(model)
+        fetch(model)
     server.content, server.etag = CONTENT[::-1], '"v2"'
-    assert hub.fetch(model).read_bytes() == CONTENT[::-1]
+    assert fetch(model).read_bytes() == CONTENT[::-1]
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"weak"'])
 def test_without_a_validator_a_download_begins_anew(model, server, etag):
     server.etag, server.cut = etag, [600_000]
-    assert hub.fetch(model).read_bytes() == CONTENT
+    assert fetch(model).read_bytes() == CONTENT
     assert server.ranges == [None, None]
 
 
@@ -256,48 +260,48 @@ def test_a_part_longer_than_the_file_begins_anew(model, server, cache):
     folder.mkdir(parents=True)
     (folder / "weights.pb.part").write_bytes(CONTENT * 2)
     (folder / "weights.pb.part.validator").write_text('"v1"')
-    assert hub.fetch(model).read_bytes() == CONTENT
+    assert fetch(model).read_bytes() == CONTENT
 
 
 def test_the_next_address_is_tried(model, server):
     gone = server.url.replace("weights", "gone")
-    assert hub.fetch(hub.Model("published", "", "", urls=(gone, server.url))).name == "gone.pb"
+    assert fetch(Model("published", "", "", urls=(gone, server.url))).name == "gone.pb"
     with pytest.raises(
         DownloadError, match=r"no address gave it \(.*404.*other.pb.*put the file at .*other.pb yourself"
     ):
-        hub.fetch(hub.Model("published", "", "", urls=(server.url.replace("weights", "other"),)))
+        fetch(Model("published", "", "", urls=(server.url.replace("weights", "other"),)))
 
 
 def test_a_later_download_must_match_the_first(model, server, cache):
-    path = hub.fetch(model)
+    path = fetch(model)
     path.unlink()
     server.content = CONTENT[:-1] + b"!"
     with pytest.raises(
         DownloadError, match=r"expected the SHA-256 \w{64} of published .*differs.*delete .*weights.pb.j"
     ):
-        hub.fetch(model)
+        fetch(model)
     assert names(cache / "downloads" / "published") == {"weights.pb.json"}
     (path.parent / "weights.pb.json").unlink()
-    assert hub.fetch(model).read_bytes() == server.content
+    assert fetch(model).read_bytes() == server.content
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(model, server):
-    hub.fetch(model).write_bytes(b"damaged")
-    assert hub.fetch(model).read_bytes() == CONTENT
+    fetch(model).write_bytes(b"damaged")
+    assert fetch(model).read_bytes() == CONTENT
 
 
 def test_a_hash_that_is_known_is_held_to(server):
     right = hashlib.sha256(CONTENT).hexdigest()
-    assert hub.fetch(hub.Model("right", "", "", (server.url,), right)).read_bytes() == CONTENT
+    assert fetch(Model("right", "", "", (server.url,), right)).read_bytes() == CONTENT
     with pytest.raises(DownloadError, match="expected the SHA-256 0000"):
-        hub.fetch(hub.Model("wrong", "", "", (server.url,), "0" * 64))
+        fetch(Model("wrong", "", "", (server.url,), "0" * 64))
 
 
 def test_a_damaged_memory_is_an_error_not_a_pardon(model, cache):
-    hub.fetch(model)
+    fetch(model)
     (cache / "downloads" / "published" / "weights.pb.json").write_text("{}")
     with pytest.raises(DownloadError, match=r"expected a SHA-256 in .*weights.pb.json: 'sha256'; delete it to acc"):
-        hub.fetch(model)
+        fetch(model)
 
 
 def test_offline(model, server, monkeypatch):
@@ -305,19 +309,19 @@ def test_offline(model, server, monkeypatch):
     with pytest.raises(
         DownloadError, match=r"published is not in the cache, and FLOWXFER_OFFLINE .*weights.pb yourself"
     ):
-        hub.fetch(model)
+        fetch(model)
     assert server.ranges == []
     monkeypatch.setenv("FLOWXFER_OFFLINE", "0")
-    hub.fetch(model)
+    fetch(model)
     monkeypatch.setenv("FLOWXFER_OFFLINE", "1")
-    assert hub.fetch(model).read_bytes() == CONTENT
+    assert fetch(model).read_bytes() == CONTENT
 
 
 def test_a_cache_that_cannot_be_written(model, cache):
     cache.parent.mkdir(exist_ok=True)
     cache.write_text("a file where the folder should be")
     with pytest.raises(DownloadError, match=r"expected a folder to write to at .*; set FLOWXFER_CACHE"):
-        hub.fetch(model)
+        fetch(model)
 
 
 # ---------------------------------------------------------------- conversion
@@ -351,7 +355,7 @@ def celeba(server, tiny_bundle, conversion, monkeypatch):
         flowxfer.export, "export_bundle", lambda glow, folder, **_: shutil.copytree(tiny_bundle, folder)
     )
     monkeypatch.setitem(
-        hub.MODELS, "published", hub.Model("published", "a model", "MIT", (server.url,), attributes=(vectors,))
+        hub.MODELS, "published", Model("published", "a model", "MIT", (server.url,), attributes=(vectors,))
     )
     return levels
 

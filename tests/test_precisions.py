@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from flowxfer import Latents, Transferer, hub
+from flowxfer import Latents, Transferer
 from flowxfer.bundle import PRECISIONS, WEIGHTS, Bundle
 from flowxfer.bundle.initializers import initializers
 from flowxfer.engines import round_trip
-from flowxfer.engines.start import start
 from flowxfer.engines.probes import PROBES, probe, probes
+from flowxfer.engines.start import start
 from flowxfer.engines.torch import convolutions
 from flowxfer.engines.torch import engine as torch_engine
 from flowxfer.errors import BundleError, ExactnessError, InputError, LatentsError, MissingExtraError, ProviderError
 from flowxfer.export import export_bundle
 from flowxfer.glow.importers import import_weights
 from flowxfer.glow.pixels import from_pixels
+from flowxfer.models import hub
 from tests.glow.random_glow import random_glow
 
 COMBINATIONS = [

@@ -16,8 +16,7 @@ import pytest
 from flowxfer import Transferer
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, Bundle
 from flowxfer.engines.batching import bucket, buckets, profile, profiles
-from flowxfer.engines.ort import nvidia
-from flowxfer.engines.ort import tensorrt
+from flowxfer.engines.ort import nvidia, tensorrt
 from flowxfer.engines.ort.nvidia import Gpu
 from flowxfer.engines.probes import probe
 from flowxfer.errors import ProviderError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from flowxfer import hub, images, strips
+from flowxfer import images, strips
 from flowxfer.app import faces
 from flowxfer.app.faces import Picture
 from flowxfer.attributes import Attributes
@@ -24,6 +24,7 @@ from flowxfer.errors import InputError
 from flowxfer.faces import paste_blend
 from flowxfer.images import Pixels
 from flowxfer.latents import Latents
+from flowxfer.models import hub
 from flowxfer.provenance import Mark, Marks
 from flowxfer.transferer import Transferer
 from flowxfer.types import Alpha

@@ -201,8 +201,8 @@ def _maker(detector: str) -> Callable[[], Detector] | None:
 
 def _manifest(model: str) -> Manifest:
     """Find the model, without loading it: the workers do that."""
-    from flowxfer import hub
     from flowxfer.bundle import Bundle
+    from flowxfer.models import hub
 
     with downloading() as progress:
         return Bundle.open(hub.resolve(model, progress=progress)).manifest

@@ -28,8 +28,8 @@ from flowxfer.engines.ort.providers import CPU
 from flowxfer.engines.probes import PROBES, probe
 from flowxfer.errors import ExactnessError
 from flowxfer.files import replacing
-from flowxfer.hub import cache_folder
 from flowxfer.latents import Latents
+from flowxfer.models.cache import cache_folder
 from flowxfer.types import Images
 
 if TYPE_CHECKING:

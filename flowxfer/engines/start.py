@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from flowxfer.bundle import PRECISIONS, Bundle, Manifest, Precision
-from flowxfer.engines.ort.session import Session
 from flowxfer.engines.ort.cuda import Variant
+from flowxfer.engines.ort.session import Session
 from flowxfer.engines.protocol import Engine, EngineName
 from flowxfer.errors import InputError, MissingExtraError
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from flowxfer.errors import MissingExtraError
 from flowxfer.files import replacing
-from flowxfer.hub import cache_folder
+from flowxfer.models.cache import cache_folder
 
 __all__ = ["AGES", "EYE", "LASHES", "SKIN", "TEETH", "TONGUE", "Head", "load_head"]
 

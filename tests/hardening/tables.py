@@ -19,7 +19,8 @@ from flowxfer.evaluation.layout import Layout
 from flowxfer.evaluation.report.reading import Run
 from flowxfer.evaluation.tables import LikenessTable, UnitTable, read_tidy
 from flowxfer.glow.training import TrainingConfig
-from flowxfer.hub import MODELS, Model, fetch
+from flowxfer.models.download import fetch
+from flowxfer.models.hub import MODELS, Model
 from tests.hardening.law import Kind, file, tried
 from tests.hardening.mutation import mutated, mutated_json
 

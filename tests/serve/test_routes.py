@@ -162,7 +162,7 @@ def test_health_and_models(client, tiny_transferer, monkeypatch):
     assert health["model"]["hash"] == tiny_transferer.manifest.model_hash
     assert (health["model"]["size"], health["model"]["levels"]) == (SIZE, 3)
     assert health["model"]["attributes"] == ["Smiling", "Male"]
-    monkeypatch.setattr("flowxfer.hub.list_models", lambda: {"synthetic-64": "bundled", "tiny": "cached"})
+    monkeypatch.setattr("flowxfer.models.hub.list_models", lambda: {"synthetic-64": "bundled", "tiny": "cached"})
     known, own = client.get("/v1/models").json()
     assert (known["name"], known["licence"], known["served"]) == ("synthetic-64", "CC0-1.0", False)
     assert own == {"name": "tiny", "place": "cached", "about": "converted here", "licence": None, "served": True}

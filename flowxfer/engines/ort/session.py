@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle, LatentKind, Precision
 from flowxfer.engines.batching import DEFAULT_BATCH_SIZE, Batched, bucket, cores
+from flowxfer.engines.ort.cuda import Variant, check_variant, cuda_options
 from flowxfer.engines.ort.cuda_graphs import CapturedGraphs
 from flowxfer.engines.ort.providers import CPU, CUDA, TENSORRT, activate, choose, runtime
 from flowxfer.engines.ort.session_pool import LARGEST, Bound, Graph, Lanes
-from flowxfer.engines.ort.cuda import Variant, check_variant, cuda_options
 from flowxfer.engines.ort.tensorrt import check_tensorrt, tensorrt_options
 from flowxfer.errors import InputError, ProviderError
 from flowxfer.types import Array, Images

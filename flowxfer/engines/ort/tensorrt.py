@@ -9,13 +9,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from flowxfer.bundle import PRECISIONS, TENSORRT, Manifest
+from flowxfer.bundle import TENSORRT, Manifest
 from flowxfer.engines.batching import Profile, profile, shapes_text
 from flowxfer.engines.ort.nvidia import first_gpu, tensorrt_version
 from flowxfer.engines.ort.providers import runtime
-from flowxfer.errors import InputError, ProviderError
+from flowxfer.errors import ProviderError
 from flowxfer.files import replacing
-from flowxfer.hub import cache_folder
+from flowxfer.models.cache import cache_folder
 
 __all__ = ["check_tensorrt", "profile_options", "tensorrt_options"]
 
