@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flowxfer.arrays import read_npy
+from flowxfer.images.arrays import read_npy
 from flowxfer.errors import LatentsError, reason
 
 __all__ = ["CELEBA", "flatten", "load", "unflatten"]

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from flowxfer import images, strips
+from flowxfer import images
+from flowxfer.images import contact_sheets
 from flowxfer.app import faces
 from flowxfer.app.faces import Picture
 from flowxfer.attributes import Attributes
@@ -147,8 +148,8 @@ class Studio:
         pixels = self.flow.sweep(target.latents, expression.latents, neutral.latents, alphas)
         folder, mark = self._new_folder(), self._edited(*alphas)
         strip, animation = folder / "strip.png", folder / "sweep.gif"
-        images.save(strips.strip(pixels, [f"alpha {alpha:g}" for alpha in alphas]), strip, mark)
-        strips.gif(pixels, animation, mark)
+        images.save(contact_sheets.strip(pixels, [f"alpha {alpha:g}" for alpha in alphas]), strip, mark)
+        contact_sheets.gif(pixels, animation, mark)
         return strip, animation
 
     def film(
@@ -203,7 +204,7 @@ class Studio:
         path = self._new_folder() / f"faces_{seed}.png"
         flow = self._sampler
         drawn = flow.sample(count, temperature=temperature, seed=seed)
-        images.save(strips.sheet(drawn), path, self._marks.generated(flow.manifest))
+        images.save(contact_sheets.sheet(drawn), path, self._marks.generated(flow.manifest))
         return path
 
     @cached_property

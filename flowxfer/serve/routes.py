@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Response, UploadFile
 
-from flowxfer import strips
+from flowxfer.images import contact_sheets
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels
 from flowxfer.serve import answers
@@ -132,7 +132,7 @@ async def sweep(
     faces = await desk.service.sweep(receiving, performed, neutrals, alpha)
     chosen = answers.negotiate(format, accept)
     if strip:
-        picture = strips.strip(faces, [f"alpha {value:g}" for value in alpha])
+        picture = contact_sheets.strip(faces, [f"alpha {value:g}" for value in alpha])
         return await desk.pictures([picture], ["strip"], chosen, desk.edited(*alpha))
     names = [f"{index:03}_alpha_{value:.2f}" for index, value in enumerate(alpha)]
     return await desk.pictures(faces, names, chosen, desk.edited(*alpha))

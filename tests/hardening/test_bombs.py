@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from flowxfer import images
-from flowxfer.arrays import read_npz
+from flowxfer.images.arrays import read_npz
 from flowxfer.errors import ImageError
 
 HUGE = 50_000

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from flowxfer.arrays import read_npy, read_npz
+from flowxfer.images.arrays import read_npy, read_npz
 from flowxfer.errors import ImageError, InputError, ShapeError, reason
 
 Pixels = NDArray[np.uint8]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowxfer.arrays import read_npy, read_npz
+from flowxfer.images.arrays import read_npy, read_npz
 from flowxfer.errors import InputError, reason
 from flowxfer.glow.model import Glow, LatentKind
 from flowxfer.glow.pixels import from_pixels

@@ -1,16 +1,8 @@
-"""Pictures in and out: files, PIL images and arrays ↔ RGB uint8.
-
-Whatever a picture is stored as, what comes out is uint8 RGB, upright:
-
-- the EXIF rotation is applied; an ICC profile is left alone, as OpenAI's and the paper's code leave it;
-- transparency is laid over white, grey and palettes become RGB, 16 bits are rounded to 8;
-- of an animation the first frame is taken.
-"""
+"""Pictures in: files, PIL images and arrays to RGB uint8."""
 
 from __future__ import annotations
 
 import glob
-import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -19,14 +11,11 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from flowxfer.errors import ImageError, InputError, ShapeError, reason
-from flowxfer.provenance import Mark, marking
 
-log = logging.getLogger(__name__)
-
-__all__ = ["Pixels", "Source", "Sources", "check_writable_suffix", "expand", "load", "load_faces", "save"]
+__all__ = ["FORMATS", "SUFFIXES", "Pixels", "Source", "Sources", "expand", "load", "load_faces"]
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Source: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any]"
@@ -35,13 +24,6 @@ Sources: TypeAlias = "Source | Iterable[Sources]"
 # Named, because Pillow's full list holds formats that start other programs (EPS) or reach for further files.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2")
-_WRITTEN: dict[str, dict[str, Any]] = {
-    ".png": {"format": "PNG"},
-    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    ".webp": {"format": "WEBP", "lossless": True},
-}
-_MOST_EXIF = 0xFFFF - 2 - 6  # bytes that fit into a segment of JPEG
 _WHITE = (255, 255, 255, 255)
 
 
@@ -130,57 +112,6 @@ def expand(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
             raise ImageError(f"expected pictures ({', '.join(SUFFIXES)}) in {path}, but there are none")
         found += sorted(pictures, key=_natural)
     return found
-
-
-def save(
-    picture: Image.Image | NDArray[Any],
-    path: str | os.PathLike[str],
-    mark: Mark | None = None,
-    *,
-    original: Path | None = None,
-) -> None:
-    """Write a picture, whole or not at all: PNG, JPEG (quality 95) or lossless WebP, by the suffix.
-
-    Args:
-        picture: a PIL image or a uint8 array, as :func:`load` takes it.
-        path: its folder is made where it does not exist; a file that is there is replaced.
-        mark: what the picture says of how it was made; by default nothing.
-        original: the file of which this is a new version, of the same size: its colour profile and EXIF are kept, and
-            below a mark its XMP.
-
-    Raises:
-        ImageError: the suffix is another.
-        ShapeError: the array is of another shape or dtype.
-        ProvenanceError: the mark cannot be signed.
-    """
-    path = Path(path)
-    check_writable_suffix(path)
-    image, kept = Image.fromarray(load(picture)), {} if original is None else _metadata(original)
-    with marking(path, mark, parent=original) as temporary:
-        image.save(temporary, **_WRITTEN[path.suffix.lower()], **kept)
-
-
-def check_writable_suffix(path: Path) -> None:
-    """Raise the ImageError that :func:`save` would raise for this name, before there is a picture to save."""
-    if path.suffix.lower() not in _WRITTEN:
-        raise ImageError(f"expected a name that ends in {', '.join(_WRITTEN)}, got {path}")
-
-
-def _metadata(original: Path) -> dict[str, Any]:
-    """The colour profile and the EXIF of a file, as far as they are true of its upright RGB pixels."""
-    kept = {}
-    with Image.open(original, formats=FORMATS) as image:
-        profile = image.info.get("icc_profile", b"")
-        if profile[16:20] == b"RGB ":
-            kept["icc_profile"] = profile
-        try:
-            exif = image.getexif()
-            exif.pop(ExifTags.Base.Orientation, None)  # it is applied; the thumbnail, of the old picture, stays behind
-            if exif and len(data := exif.tobytes()) <= _MOST_EXIF:
-                kept["exif"] = data
-        except Exception as error:  # whatever a damaged one raises, the picture is worth more
-            log.warning("the EXIF of %s cannot be read: %s", original, error)
-    return kept
 
 
 def _each(sources: Any) -> Iterator[Source]:
