@@ -13,9 +13,8 @@ import numpy as np
 from PIL.Image import Image
 
 from flowxfer import Latents, Transferer, images
-from flowxfer.images import contact_sheets
 from flowxfer.cli.demo import PERFORMER, People
-from flowxfer.images import Pixels
+from flowxfer.images import Pixels, contact_sheets
 from flowxfer.provenance import EDITED, GENERATED, Mark
 
 Figure = Callable[[Transferer, People], Image]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flowxfer.images.arrays import read_npy
 from flowxfer.errors import LatentsError, reason
+from flowxfer.images.arrays import read_npy
 
 __all__ = ["CELEBA", "flatten", "load", "unflatten"]
 

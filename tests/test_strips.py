@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowxfer.images import contact_sheets
 from flowxfer.errors import InputError
+from flowxfer.images import contact_sheets
 
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (200, 200, 40), (40, 200, 200))
 

@@ -17,13 +17,12 @@ import numpy as np
 from PIL import Image
 
 from flowxfer import images
-from flowxfer.images import contact_sheets
 from flowxfer.app import faces
 from flowxfer.app.faces import Picture
 from flowxfer.attributes import Attributes
 from flowxfer.errors import InputError
 from flowxfer.faces import paste_blend
-from flowxfer.images import Pixels
+from flowxfer.images import Pixels, contact_sheets
 from flowxfer.latents import Latents
 from flowxfer.models import hub
 from flowxfer.provenance import Mark, Marks

@@ -10,4 +10,15 @@ Whatever a picture is stored as, what comes out is uint8 RGB, upright:
 from flowxfer.images.reading import FORMATS, SUFFIXES, Pixels, Source, Sources, expand, load, load_faces
 from flowxfer.images.saving import check_writable_suffix, save
 
-__all__ = ["FORMATS", "SUFFIXES", "Pixels", "Source", "Sources", "check_writable_suffix", "expand", "load", "load_faces", "save"]
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Pixels",
+    "Source",
+    "Sources",
+    "check_writable_suffix",
+    "expand",
+    "load",
+    "load_faces",
+    "save",
+]

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Response, UploadFile
 
-from flowxfer.images import contact_sheets
 from flowxfer.errors import InputError
-from flowxfer.images import Pixels
+from flowxfer.images import Pixels, contact_sheets
 from flowxfer.serve import answers
 from flowxfer.serve.desk import Desk
 from flowxfer.serve.problems import RESPONSES

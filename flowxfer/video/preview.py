@@ -8,9 +8,8 @@ import numpy as np
 from PIL import Image
 
 from flowxfer import images
-from flowxfer.images import contact_sheets
 from flowxfer.errors import InputError
-from flowxfer.images import Pixels
+from flowxfer.images import Pixels, contact_sheets
 from flowxfer.provenance import Mark
 from flowxfer.video.frames import shown
 from flowxfer.video.pipeline import Step
