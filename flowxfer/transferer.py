@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from flowxfer.attributes import Attributes
 from flowxfer.bundle import Bundle, LatentKind, Manifest, Precision
+from flowxfer.directions import Attributes
 from flowxfer.engines.ort.cuda import Variant
 from flowxfer.engines.protocol import EngineName
 from flowxfer.engines.round_trip import check_round_trip, lost

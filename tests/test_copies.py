@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flowxfer.copies import mirrored, nudge, nudged
+from flowxfer.directions.copies import mirrored, nudge, nudged
 from flowxfer.errors import ShapeError
 
 FACES = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowxfer import Transferer, openai_latents
+from flowxfer import Transferer
 from flowxfer.bundle import MANIFEST, Manifest
+from flowxfer.directions import openai_latents
 from flowxfer.errors import BundleError, DownloadError, MissingExtraError, WeightsError
 from flowxfer.models import hub
 from flowxfer.models.cache import cache_folder

@@ -15,7 +15,7 @@ from flowxfer.app import attributes_tab, film_tab, other_tabs, style, transfer_t
 from flowxfer.app.folder import FOLDER
 from flowxfer.app.making import Making
 from flowxfer.app.studio import Studio
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.provenance import Marks
 from flowxfer.transferer import Transferer

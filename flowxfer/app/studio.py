@@ -19,7 +19,7 @@ from PIL import Image
 from flowxfer import images
 from flowxfer.app import faces
 from flowxfer.app.faces import Picture
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.faces import paste_blend
 from flowxfer.images import Pixels, contact_sheets

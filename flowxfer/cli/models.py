@@ -39,8 +39,8 @@ def download(name: Annotated[str, typer.Argument(help="A model's name, see `flow
 
 def info(bundle: Annotated[str, typer.Argument(help="A bundle's folder or a model's name.")] = "synthetic-64") -> None:
     """Verify a bundle and show what its manifest says."""
-    from flowxfer.attributes import Attributes
     from flowxfer.bundle import Bundle
+    from flowxfer.directions import Attributes
     from flowxfer.models import hub
 
     if hub.list_models().get(bundle) == "to download" and not Path(bundle).is_dir():

@@ -54,7 +54,7 @@ def _vectors(model: Model, progress: Progress) -> Path | None:
 
 
 def _add_attributes(vectors: Path, folder: Path) -> None:
-    from flowxfer.attributes import ATTRIBUTES, Attributes
+    from flowxfer.directions import ATTRIBUTES, Attributes
 
     try:
         Attributes.from_openai(vectors, Manifest.read(folder)).save(folder / ATTRIBUTES)
@@ -63,7 +63,7 @@ def _add_attributes(vectors: Path, folder: Path) -> None:
 
 
 def _say_without(folder: Path, why: str) -> None:
-    from flowxfer.attributes import ATTRIBUTES
+    from flowxfer.directions import ATTRIBUTES
 
     hint = f"`flowxfer attributes import` makes {folder / ATTRIBUTES} of them once you have them"
     log.warning("%s comes without its attribute vectors: %s; %s", folder.name, why, hint)

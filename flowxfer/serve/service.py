@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels
 from flowxfer.latents import Latents, alpha_per_level

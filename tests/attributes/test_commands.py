@@ -7,10 +7,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flowxfer import Latents, images, openai_latents
-from flowxfer.attributes import ATTRIBUTES, Attributes, learn, read_labels
+from flowxfer import Latents, images
 from flowxfer.cli import app
 from flowxfer.cli.attributes import EXAMPLES
+from flowxfer.directions import ATTRIBUTES, Attributes, learn, openai_latents, read_labels
 from flowxfer.engines.probes import probe
 
 LABELS = "4\nSmiling Male\n1.png 1 -1\n2.png -1 -1\n3.png 1 1\n4.png -1 1\n"

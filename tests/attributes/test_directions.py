@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from flowxfer import Latents, Transferer, openai_latents
-from flowxfer.attributes import ATTRIBUTES, Attributes
+from flowxfer import Latents, Transferer
 from flowxfer.bundle import Bundle
+from flowxfer.directions import ATTRIBUTES, Attributes, openai_latents
 from flowxfer.errors import BundleError, InputError, LatentsError
 
 NAMES = ("Smiling", "Bald", "Male")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from flowxfer.attributes import read_labels
+from flowxfer.directions import read_labels
 from flowxfer.errors import InputError
 
 CELEBA = "3\nBald Smiling \n000001.jpg -1  1\n000002.jpg  1 -1\n000003.jpg -1 -1\n"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flowxfer import Latents
-from flowxfer.attributes import Labels, learn
+from flowxfer.directions import Labels, learn
 from flowxfer.errors import InputError
 
 SHAPES = ((2, 4, 4), (3, 2, 2))

@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from flowxfer import openai_latents
+from flowxfer.directions import openai_latents
+from flowxfer.directions.openai_latents import flatten, load, unflatten
 from flowxfer.errors import LatentsError
 from flowxfer.glow import GlowConfig
-from flowxfer.openai_latents import flatten, load, unflatten
 
 SHAPES = GlowConfig(image_size=16, levels=3).latent_shapes()
 DIMENSIONS = 3 * 16 * 16
@@ -57,7 +57,7 @@ def test_a_file_is_read(tmp_path):
 
 
 def test_torch_is_not_needed():
-    code = "import sys, flowxfer.openai_latents; sys.exit('torch' in sys.modules)"
+    code = "import sys, flowxfer.directions.openai_latents; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

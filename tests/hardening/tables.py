@@ -11,7 +11,7 @@ from random import Random
 
 import numpy as np
 
-from flowxfer.attributes import read_labels
+from flowxfer.directions import read_labels
 from flowxfer.evaluation.action_units import INTENSITIES, PRESENCES, read_openface
 from flowxfer.evaluation.heldout import HeldOut
 from flowxfer.evaluation.judging import LikenessRow

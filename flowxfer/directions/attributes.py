@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from flowxfer import openai_latents
 from flowxfer.bundle import Bundle, Manifest
+from flowxfer.directions import openai_latents
 from flowxfer.errors import BundleError, InputError, LatentsError, reason
 from flowxfer.latents import Latents
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.attributes.directions import Attributes
-from flowxfer.attributes.labels import Labels
+from flowxfer.directions.attributes import Attributes
+from flowxfer.directions.labels import Labels
 from flowxfer.errors import InputError
 from flowxfer.images import Source
 from flowxfer.latents import Latents
