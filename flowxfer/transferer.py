@@ -90,7 +90,7 @@ class Transferer:
         self._session = start(engine, self._bundle, **settings)
         self._anew = partial(Transferer, self._bundle.path, engine=engine, **settings)
         self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
-        check_round_trip(self, self._session)
+        check_round_trip(self._session, self.manifest)
 
     def __reduce__(self) -> tuple[Callable[[], Transferer], tuple[()]]:
         return self._anew, ()
@@ -287,7 +287,7 @@ class Transferer:
         The pictures are those of :mod:`flowxfer.engines.probes`, encoded together and decoded one by one, and the
         other way round.
         """
-        return max(lost(self).values())
+        return max(lost(self._session, self.manifest).values())
 
     def _latents(self, chunks: Sequence[Chunk]) -> Latents:
         return Latents.on_device(chunks, self.manifest.model_hash, self.numerics)

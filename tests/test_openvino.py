@@ -189,13 +189,13 @@ def test_a_model_that_float32_brings_near_the_edge_is_refused():
 
 def test_the_trial_at_the_edge_is_what_refuses_it(monkeypatch):
     """Pictures whose colours are in the middle of their bins come back, though not by much."""
-    monkeypatch.setattr(round_trip, "_lost_at_the_edge", lambda transferer, engine: 0.0)
-    monkeypatch.setattr(round_trip, "_remember", lambda record, transferer: None)
+    monkeypatch.setattr(round_trip, "_lost_at_the_edge", lambda engine, manifest: 0.0)
+    monkeypatch.setattr(round_trip, "_remember", lambda record, combination: None)
     assert Transferer("synthetic-64-samples", engine="openvino", threads=1).self_test() == 0
 
 
 def test_float64_has_all_the_room(monkeypatch, tiny_bundle):
-    monkeypatch.setattr(round_trip, "_known", lambda transferer: False)
+    monkeypatch.setattr(round_trip, "_known", lambda engine, manifest: False)
     for model in (tiny_bundle, "synthetic-64-samples"):
         Transferer(model, threads=1)
 

@@ -279,7 +279,7 @@ def test_a_float32_state_around_narrow_nets_is_refused(tiny_bundle, monkeypatch)
 
 
 def test_graphs_whose_export_lost_pixels_are_tried_and_refused(tiny_bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr(round_trip, "lost", lambda transferer: {"encoded and decoded 8 at a time": 0.25})
+    monkeypatch.setattr(round_trip, "lost", lambda engine, manifest: {"encoded and decoded 8 at a time": 0.25})
     Transferer(tiny_bundle, threads=1)  # the export saw every pixel come back: not tried again
     source = Bundle.open(tiny_bundle)
     folder = tmp_path / "wild"

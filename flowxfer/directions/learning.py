@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from flowxfer.bundle import Manifest
 from flowxfer.directions.attributes import Attributes
 from flowxfer.directions.labels import Labels
 from flowxfer.errors import InputError
-from flowxfer.images import Source
+from flowxfer.images import Source, Sources
 from flowxfer.latents import Latents
 
-if TYPE_CHECKING:
-    from flowxfer.transferer import Transferer
-
-__all__ = ["learn"]
+__all__ = ["Encoder", "learn"]
 
 
-def learn(flow: Transferer, faces: Iterable[Source], labels: Labels) -> Attributes:
+class Encoder(Protocol):
+    """What maps faces to latents, such as :class:`flowxfer.Transferer`."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the model."""
+
+    @property
+    def batch_size(self) -> int:
+        """Faces at a time."""
+
+    def encode(self, faces: Sources) -> Latents:
+        """Map aligned faces to latents."""
+
+
+def learn(flow: Encoder, faces: Iterable[Source], labels: Labels) -> Attributes:
     """Learn attribute vectors by least squares, all of them together.
 
     A vector is what its attribute changes while all others stay as they are, from the lowest label to the highest: in
