@@ -187,7 +187,7 @@ def _missing(sources: list[Path], folder: Path, naming: Callable[[Path, str], st
 
 
 def _film_name(path: Path, name: str) -> str:
-    from flowxfer.video.encoders import SUFFIXES
+    from flowxfer.video.io.encoders import SUFFIXES
 
     return f"{name}{path.suffix}" if path.suffix.lower() in SUFFIXES else f"{path.name}{_OTHER_FILMS}"
 

@@ -16,11 +16,11 @@ from flowxfer.cluster.tasks import Coded, Done, Ending, Faces, Failure, Part, Ph
 from flowxfer.errors import FlowxferError, VideoError
 from flowxfer.faces import Aligned, transfer_photo
 from flowxfer.images import Pixels
-from flowxfer.video.ahead import ahead
+from flowxfer.video.prefetch import ahead
 from flowxfer.video.changes import Edit, Smoothing
-from flowxfer.video.frames import Frame
+from flowxfer.video.io.frames import Frame
 from flowxfer.video.pipeline import Step, changed, pasted
-from flowxfer.video.work import Work
+from flowxfer.video.io.work_folder import Work
 
 __all__ = ["Changer"]
 
@@ -99,10 +99,10 @@ class Changer:
             return self._coded(part, _from_beginning(part))
 
     def _coded(self, part: Part, frames: Iterator[Frame]) -> Coded:
-        from flowxfer.video.encoders import choose_encoder
-        from flowxfer.video.film_sink import FilmMedium
-        from flowxfer.video.film_source import FilmSource
-        from flowxfer.video.join import payload
+        from flowxfer.video.io.encoders import choose_encoder
+        from flowxfer.video.io.film_sink import FilmMedium
+        from flowxfer.video.io.film_source import FilmSource
+        from flowxfer.video.io.join import payload
 
         film, recipe, source = part.film, self._recipe, FilmSource(part.film.source)
         encoder = choose_encoder(film.output, source.look, recipe.codec, recipe.quality)
@@ -132,7 +132,7 @@ class Changer:
 
 
 def _near(part: Part) -> Iterator[Frame]:
-    from flowxfer.video.film_source import FilmSource
+    from flowxfer.video.io.film_source import FilmSource
 
     if part.first == 0:
         yield from _from_beginning(part)
@@ -141,7 +141,7 @@ def _near(part: Part) -> Iterator[Frame]:
 
 
 def _from_beginning(part: Part) -> Iterator[Frame]:
-    from flowxfer.video.film_source import FilmSource
+    from flowxfer.video.io.film_source import FilmSource
 
     yield from FilmSource(part.film.source).frames(part.first)
 

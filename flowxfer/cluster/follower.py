@@ -12,7 +12,7 @@ from flowxfer.cluster.recipe import Recipe
 from flowxfer.cluster.tasks import Ending, Failure, Film, Part, Result, Seen, Task, sentence
 from flowxfer.faces import Tracker
 from flowxfer.video import open_source
-from flowxfer.video.frames import Frame
+from flowxfer.video.io.frames import Frame
 from flowxfer.video.pipeline import Step, followed
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Follower:
 
 def digest(frame: Frame) -> bytes:
     """Tell a film's frame from all others by what the decoder made of it."""
-    from flowxfer.video.colours import layouts, planes
+    from flowxfer.video.io.colours import layouts, planes
 
     picture, whole = cast("VideoFrame", frame.native), hashlib.blake2b(digest_size=_DIGEST_BYTES)
     has_palette = len(picture.planes) != len(layouts(picture.format.name))

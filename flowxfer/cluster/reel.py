@@ -9,8 +9,8 @@ from flowxfer.cluster.recipe import Recipe
 from flowxfer.cluster.tasks import Coded, Film
 from flowxfer.provenance import check_suffix
 from flowxfer.video import open_source
-from flowxfer.video.source import require_av
-from flowxfer.video.work import Work
+from flowxfer.video.io.source import require_av
+from flowxfer.video.io.work_folder import Work
 
 __all__ = ["Reel"]
 
@@ -36,8 +36,8 @@ class Reel:
     def __init__(self, source: Path, output: Path, recipe: Recipe, *, segment_frames: int, force: bool) -> None:
         require_av(f"the film {source}")
         check_suffix(output, recipe.mark)
-        from flowxfer.video.encoders import choose_encoder
-        from flowxfer.video.film_sink import FilmMedium
+        from flowxfer.video.io.encoders import choose_encoder
+        from flowxfer.video.io.film_sink import FilmMedium
 
         film = open_source(source)
         encoder = choose_encoder(output, film.look, recipe.codec, recipe.quality)

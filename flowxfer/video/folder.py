@@ -16,7 +16,7 @@ from flowxfer.types import Alpha
 from flowxfer.video.options import Options, Report
 from flowxfer.video.pipeline import Progress
 from flowxfer.video.processing import process
-from flowxfer.video.source import Sources
+from flowxfer.video.io.opening import Sources
 from flowxfer.video.workers import Do, FilmTask, devices_of, share
 
 __all__ = ["Outcome", "films_in", "process_folder"]

@@ -17,8 +17,8 @@ from flowxfer.video.changes import Drive, Edit
 from flowxfer.video.options import Options, Report
 from flowxfer.video.pipeline import Step, changed, pasted, run
 from flowxfer.video.preview import Preview
-from flowxfer.video.sink import open_sink
-from flowxfer.video.source import Source
+from flowxfer.video.io.sink import open_sink
+from flowxfer.video.io.source import Source
 
 __all__ = ["Job", "Steps", "named"]
 

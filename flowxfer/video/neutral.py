@@ -21,7 +21,7 @@ from flowxfer.images import Pixels
 from flowxfer.latents import Latents
 from flowxfer.transferer import Transferer
 from flowxfer.video.pipeline import Progress
-from flowxfer.video.source import Source
+from flowxfer.video.io.source import Source
 
 __all__ = ["Neutral", "learned"]
 

@@ -10,9 +10,9 @@ from flowxfer.errors import InputError
 from flowxfer.faces import Aligned, Tracker
 from flowxfer.faces.states import count
 from flowxfer.images import Pixels
-from flowxfer.video.frames import Frame
+from flowxfer.video.io.frames import Frame
 from flowxfer.video.pipeline import Step
-from flowxfer.video.source import Source
+from flowxfer.video.io.source import Source
 
 __all__ = ["Performance", "on_film", "on_photo"]
 

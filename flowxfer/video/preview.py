@@ -11,7 +11,7 @@ from flowxfer import images
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels, contact_sheets
 from flowxfer.provenance import Mark
-from flowxfer.video.frames import shown
+from flowxfer.video.io.frames import shown
 from flowxfer.video.pipeline import Step
 
 __all__ = ["Preview"]

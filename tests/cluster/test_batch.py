@@ -161,7 +161,7 @@ def test_a_full_disk_is_a_failure(recipe, film, output, monkeypatch):
     def full(*paths):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("flowxfer.video.film_sink.FilmMedium.end", full)
+    monkeypatch.setattr("flowxfer.video.io.film_sink.FilmMedium.end", full)
     assert run(film, recipe, here).failures == {film[0].source: "No space left on device"}
     assert contents(output) == {}
 

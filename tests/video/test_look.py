@@ -8,8 +8,8 @@ import pytest
 from av.video.frame import VideoFrame
 
 from flowxfer.errors import VideoError
-from flowxfer.video.colours import enlarged, from_rgb, planes, to_rgb, whole_samples
-from flowxfer.video.look import UPRIGHT, Look, Turn
+from flowxfer.video.io.colours import enlarged, from_rgb, planes, to_rgb, whole_samples
+from flowxfer.video.io.stream_format import UPRIGHT, Look, Turn
 
 TURNS = [Turn(*flags) for flags in product([False, True], repeat=3)]
 

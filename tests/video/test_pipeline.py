@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from flowxfer.faces import align, paste_change
-from flowxfer.video.ahead import ahead
-from flowxfer.video.frames import Frame
+from flowxfer.video.prefetch import ahead
+from flowxfer.video.io.frames import Frame
 from flowxfer.video.pipeline import Step, changed, pasted, run
 from tests.video.beacons import Beacons, picture
 

@@ -91,7 +91,7 @@ from flowxfer.video import open_sink, open_source
 from tests.video.test_segments import SEGMENT, write
 film, output, last, where = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 if where == "join":
-    import flowxfer.video.film_sink as module
+    import flowxfer.video.io.film_sink as module
     join = module.join
     def killed(*arguments):
         join(*arguments)
@@ -237,7 +237,7 @@ def test_a_disk_that_is_full_at_the_end_costs_no_frame(films, whole, tmp_path, m
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("flowxfer.video.film_sink.join", full)
+    monkeypatch.setattr("flowxfer.video.io.film_sink.join", full)
     with pytest.raises(VideoError, match=r"the disk is full; what was done is kept in .*partial"):
         run(films["h264"], tmp_path / "out.mp4")
     monkeypatch.undo()
@@ -252,7 +252,7 @@ def test_an_error_of_the_system_is_passed_on(films, tmp_path, monkeypatch):
     def broken(*arguments):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("flowxfer.video.film_sink.join", broken)
+    monkeypatch.setattr("flowxfer.video.io.film_sink.join", broken)
     with pytest.raises(VideoError, match=r"out.mp4 cannot be written: .*Input/output error; what was done is kept in"):
         run(films["h264"], tmp_path / "out.mp4")
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from flowxfer.errors import MissingExtraError, VideoError
 from flowxfer.video import open_sink, open_source
-from flowxfer.video.encoders import choose_encoder
-from flowxfer.video.look import Look
+from flowxfer.video.io.encoders import choose_encoder
+from flowxfer.video.io.stream_format import Look
 from tests.video.films import make_film, packets, picture, stored_planes
 
 BOX = (21, 11, 40, 31)

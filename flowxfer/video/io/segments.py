@@ -14,8 +14,8 @@ import numpy as np
 
 from flowxfer.errors import VideoError
 from flowxfer.files import replacing
-from flowxfer.video.frames import Box, Frame, New
-from flowxfer.video.work import Work
+from flowxfer.video.io.frames import Box, Frame, New
+from flowxfer.video.io.work_folder import Work
 
 __all__ = ["Medium", "SegmentedSink"]
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from flowxfer.errors import VideoError
 from flowxfer.images import Pixels
-from flowxfer.video.frames import Box
-from flowxfer.video.look import Look
+from flowxfer.video.io.frames import Box
+from flowxfer.video.io.stream_format import Look
 
 __all__ = [
     "add_change",

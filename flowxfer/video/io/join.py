@@ -17,10 +17,10 @@ from av.packet import Packet
 from av.stream import Stream
 
 from flowxfer.provenance import Mark, tags
-from flowxfer.video.encoders import Encoder
-from flowxfer.video.film_source import FilmSource, open_film
-from flowxfer.video.source import Source
-from flowxfer.video.work import Work
+from flowxfer.video.io.encoders import Encoder
+from flowxfer.video.io.film_source import FilmSource, open_film
+from flowxfer.video.io.source import Source
+from flowxfer.video.io.work_folder import Work
 
 __all__ = ["join", "payload"]
 

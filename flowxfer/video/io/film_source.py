@@ -18,10 +18,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
-from flowxfer.video.film_frame import FilmFrame
-from flowxfer.video.frames import Frame
-from flowxfer.video.look import UPRIGHT, Look, Turn
-from flowxfer.video.source import Source
+from flowxfer.video.io.film_frame import FilmFrame
+from flowxfer.video.io.frames import Frame
+from flowxfer.video.io.stream_format import UPRIGHT, Look, Turn
+from flowxfer.video.io.source import Source
 
 __all__ = ["FilmSource", "open_film"]
 

@@ -9,10 +9,10 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from flowxfer.images import Pixels
-from flowxfer.video.colours import to_rgb
-from flowxfer.video.frames import Frame
-from flowxfer.video.look import Turn
-from flowxfer.video.planar import cut_out, luma
+from flowxfer.video.io.colours import to_rgb
+from flowxfer.video.io.frames import Frame
+from flowxfer.video.io.stream_format import Turn
+from flowxfer.video.io.planar import cut_out, luma
 
 __all__ = ["FilmFrame"]
 

@@ -17,7 +17,7 @@ from av.video.format import VideoFormat
 from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
-from flowxfer.video.look import UPRIGHT, Look
+from flowxfer.video.io.stream_format import UPRIGHT, Look
 
 __all__ = ["SUFFIXES", "Encoder", "choose_encoder"]
 

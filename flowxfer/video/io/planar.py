@@ -14,9 +14,9 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from flowxfer.faces import Patch
-from flowxfer.video.colours import layouts, matrix_of, planes, range_of, whole_samples
-from flowxfer.video.frames import Box
-from flowxfer.video.look import Turn
+from flowxfer.video.io.colours import layouts, matrix_of, planes, range_of, whole_samples
+from flowxfer.video.io.frames import Box
+from flowxfer.video.io.stream_format import Turn
 
 __all__ = ["add_patch", "cut_out", "luma"]
 

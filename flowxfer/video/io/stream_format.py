@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowxfer.video.frames import Box
+from flowxfer.video.io.frames import Box
 
 __all__ = ["UPRIGHT", "Look", "Turn"]
 

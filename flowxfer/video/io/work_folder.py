@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from flowxfer.errors import VideoError
 from flowxfer.files import replacing, sync
-from flowxfer.video.journal import check_files, read_entry, read_job, write_entry
+from flowxfer.video.io.journal import check_files, read_entry, read_job, write_entry
 
 __all__ = ["Work"]
 

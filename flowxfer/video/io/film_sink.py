@@ -16,13 +16,13 @@ from av.video.frame import PictureType, VideoFrame
 from flowxfer.faces import Patch
 from flowxfer.files import sync
 from flowxfer.provenance import Mark, stamp
-from flowxfer.video.colours import add_change, as_format, enlarged, from_rgb
-from flowxfer.video.encoders import Encoder
-from flowxfer.video.frames import Box, Frame, New, shown
-from flowxfer.video.join import join, payload
-from flowxfer.video.planar import add_patch
-from flowxfer.video.source import Source
-from flowxfer.video.work import Work
+from flowxfer.video.io.colours import add_change, as_format, enlarged, from_rgb
+from flowxfer.video.io.encoders import Encoder
+from flowxfer.video.io.frames import Box, Frame, New, shown
+from flowxfer.video.io.join import join, payload
+from flowxfer.video.io.planar import add_patch
+from flowxfer.video.io.source import Source
+from flowxfer.video.io.work_folder import Work
 
 __all__ = ["FilmMedium"]
 

@@ -10,11 +10,11 @@ from typing import Any, Protocol, Self
 
 from flowxfer.errors import InputError, VideoError
 from flowxfer.provenance import Mark, check_suffix
-from flowxfer.video.frames import Box, Frame, New
-from flowxfer.video.picture_sink import PictureMedium
-from flowxfer.video.segments import SegmentedSink
-from flowxfer.video.source import Source, require_av
-from flowxfer.video.work import Work
+from flowxfer.video.io.frames import Box, Frame, New
+from flowxfer.video.io.picture_sink import PictureMedium
+from flowxfer.video.io.segments import SegmentedSink
+from flowxfer.video.io.source import Source, require_av
+from flowxfer.video.io.work_folder import Work
 
 __all__ = ["Sink", "open_sink"]
 
@@ -123,8 +123,8 @@ def open_sink(
         return SegmentedSink(work, PictureMedium(work, getattr(source, "names", None), mark), segment_frames, log_path)
     require_av(f"the film {path}")
     check_suffix(path, mark)
-    from flowxfer.video.encoders import choose_encoder
-    from flowxfer.video.film_sink import FilmMedium
+    from flowxfer.video.io.encoders import choose_encoder
+    from flowxfer.video.io.film_sink import FilmMedium
 
     encoder = choose_encoder(path, source.look, codec, quality)
     encoder.open()  # what it refuses, it refuses before there is work to lose

@@ -7,8 +7,8 @@ from typing import Any
 from flowxfer.bundle import sha256
 from flowxfer.images import save
 from flowxfer.provenance import Mark
-from flowxfer.video.frames import Box, Frame, New, shown
-from flowxfer.video.work import Work
+from flowxfer.video.io.frames import Box, Frame, New, shown
+from flowxfer.video.io.work_folder import Work
 
 __all__ = ["PictureMedium"]
 

@@ -1,67 +1,26 @@
-"""Where frames come from: a film, a folder of pictures, a pattern, or any iterable."""
+"""A source for whatever is given: a film, a folder of pictures, a pattern, or any iterable."""
 
 from __future__ import annotations
 
 import glob
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
-from flowxfer.errors import InputError, MissingExtraError, VideoError
+from flowxfer.errors import InputError, VideoError
 from flowxfer.images import SUFFIXES
-from flowxfer.video.frames import Frame
-from flowxfer.video.look import Look
+from flowxfer.video.io.picture_source import IterableSource, PictureSource
+from flowxfer.video.io.source import Source, require_av
 
-__all__ = ["Source", "Sources", "open_source", "require_av"]
+__all__ = ["Sources", "open_source"]
 
 Sources: TypeAlias = "str | os.PathLike[str] | Iterable[Any]"
 """A film, a folder of pictures, a glob pattern, or an iterable of uint8 arrays and PIL images."""
 
 _PICTURES = set(SUFFIXES) - {".gif"}  # those are films
-
-
-class Source:
-    """Frames in order of time; a context manager.
-
-    Attributes:
-        path: the film, or the folder of the pictures; None for an iterable.
-        start: where the range begins, in seconds; None is the source's beginning.
-        end: where the range ends; None is the source's end.
-        size: height and width of the upright pictures.
-        rate: average frames per second.
-        count: how many frames the range holds, an estimate for films; None if nobody knows.
-        fingerprint: tells this source and its range from others; None for an iterable.
-        look: how the pictures are stored.
-    """
-
-    path: Path | None = None
-    start: Fraction | None
-    end: Fraction | None
-    size: tuple[int, int]
-    rate: Fraction
-    count: int | None
-    fingerprint: str | None = None
-    look: Look
-
-    def frames(self, first: int = 0) -> Iterator[Frame]:
-        """Yield the frames from the first-th of the range on.
-
-        Raises:
-            VideoError: there is no frame in the range, or the source cannot be read on.
-        """
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing stays open but what the iterators of :meth:`frames` hold."""
 
 
 def open_source(
@@ -87,8 +46,6 @@ def open_source(
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise InputError(f"expected a rate above 0 frames per second, got {rate}")
     frame_rate = Fraction(25) if rate is None else Fraction(str(rate)).limit_denominator(1001)
-    from flowxfer.video.picture_source import IterableSource, PictureSource
-
     if not isinstance(source, (str, os.PathLike)):
         if not isinstance(source, Iterable):
             raise InputError(f"expected a film, pictures or an iterable of frames, got {type(source).__name__}")
@@ -101,24 +58,9 @@ def open_source(
     if not path.is_file():
         raise VideoError(f"expected a film or pictures at {path}, but there is nothing")
     require_av(f"the film {path}")
-    from flowxfer.video.film_source import FilmSource
+    from flowxfer.video.io.film_source import FilmSource
 
     return FilmSource(path, start=begin, end=stop)
-
-
-def require_av(purpose: str) -> None:
-    """Say which extra brings PyAV where it is absent.
-
-    Args:
-        purpose: what needs it, as the subject of a sentence.
-
-    Raises:
-        MissingExtraError: PyAV is not installed.
-    """
-    try:
-        import av  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("av", "video", purpose) from None
 
 
 def _seconds(name: str, value: float | None) -> Fraction | None:
