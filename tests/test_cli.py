@@ -349,7 +349,7 @@ def test_train(here, monkeypatch):
 
 
 def test_doctor(monkeypatch):
-    from flowxfer import doctor
+    from flowxfer.cli import doctor
 
     for level, status in (("ok", 0), ("warning", 0), ("problem", 1)):
         report = doctor.Report((doctor.Line("numpy", "ok", "2.4"), doctor.Line("cuda", level, "libcudart is away")))

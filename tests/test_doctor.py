@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowxfer import Transferer, doctor
+from flowxfer import Transferer
+from flowxfer.cli import doctor
 
 
 @pytest.fixture

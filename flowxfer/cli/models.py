@@ -74,7 +74,7 @@ def info(bundle: Annotated[str, typer.Argument(help="A bundle's folder or a mode
 
 def doctor(engine: Engine = "onnxruntime", provider: Providers = None) -> None:
     """Examine this installation; the exit status is 1 if something is wrong with it."""
-    from flowxfer.doctor import examine
+    from flowxfer.cli.doctor import examine
 
     report = examine(provider, engine)
     for line in report.lines:

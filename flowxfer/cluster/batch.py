@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from flowxfer.cluster.engines import Engine
+from flowxfer.cluster.executors import Engine
 from flowxfer.cluster.recipe import Recipe
-from flowxfer.cluster.reel import Reel
 from flowxfer.cluster.tasks import Coded, Done, Faces, Failure, Film, FilmTask, Input, Photo, Result, sentence
+from flowxfer.cluster.video_job import Reel
 from flowxfer.errors import FlowxferError, InputError
 
 __all__ = ["SEGMENT_FRAMES", "Progress", "Summary", "run"]

@@ -14,11 +14,11 @@ from flowxfer.images import load
 from flowxfer.transferer import Transferer
 from flowxfer.types import Alpha
 from flowxfer.video.changes import Drive, Edit
+from flowxfer.video.io.sink import open_sink
+from flowxfer.video.io.source import Source
 from flowxfer.video.options import Options, Report
 from flowxfer.video.pipeline import Step, changed, pasted, run
 from flowxfer.video.preview import Preview
-from flowxfer.video.io.sink import open_sink
-from flowxfer.video.io.source import Source
 
 __all__ = ["Job", "Steps", "named"]
 

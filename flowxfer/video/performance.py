@@ -11,8 +11,8 @@ from flowxfer.faces import Aligned, Tracker
 from flowxfer.faces.states import count
 from flowxfer.images import Pixels
 from flowxfer.video.io.frames import Frame
-from flowxfer.video.pipeline import Step
 from flowxfer.video.io.source import Source
+from flowxfer.video.pipeline import Step
 
 __all__ = ["Performance", "on_film", "on_photo"]
 

@@ -21,14 +21,14 @@ from flowxfer.latents import Latents
 from flowxfer.transferer import Faces, Transferer
 from flowxfer.types import Alpha
 from flowxfer.video.changes import Drive, Edit, Smoothing
-from flowxfer.video.job import Job, named
+from flowxfer.video.io.opening import Sources, open_source
+from flowxfer.video.io.source import Source
 from flowxfer.video.io.stream_format import Look
+from flowxfer.video.job import Job, named
 from flowxfer.video.neutral import Neutral, learned
 from flowxfer.video.options import Options, Report
 from flowxfer.video.performance import Performance, on_film, on_photo
 from flowxfer.video.pipeline import Step, followed
-from flowxfer.video.io.source import Source
-from flowxfer.video.io.opening import Sources, open_source
 
 __all__ = ["DRIVE_ALPHA", "EDIT_ALPHA", "drive", "edit", "process"]
 

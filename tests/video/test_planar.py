@@ -10,8 +10,8 @@ import pytest
 from flowxfer.faces import Patch, paste_blend, paste_change, paste_crop, patch
 from flowxfer.video.io.colours import planes, to_rgb
 from flowxfer.video.io.film_frame import FilmFrame
-from flowxfer.video.io.stream_format import UPRIGHT, Turn
 from flowxfer.video.io.planar import add_patch, cut_out, luma
+from flowxfer.video.io.stream_format import UPRIGHT, Turn
 from tests.faces.photographs import demo_face, photograph, placed
 from tests.faces.test_paste import aligned_at
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from flowxfer import Transferer
+from flowxfer.cluster import process_folder
+from flowxfer.cluster.workers import devices_of
 from flowxfer.errors import InputError
-from flowxfer.video import Options, process_folder
-from flowxfer.video.workers import devices_of
+from flowxfer.video import Options
 from tests.video.beacons import HEIGHT, WIDTH, Beacons, crop, picture, walk
 from tests.video.films import make_film, stored_planes
 

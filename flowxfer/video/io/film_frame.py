@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from flowxfer.images import Pixels
 from flowxfer.video.io.colours import to_rgb
 from flowxfer.video.io.frames import Frame
-from flowxfer.video.io.stream_format import Turn
 from flowxfer.video.io.planar import cut_out, luma
+from flowxfer.video.io.stream_format import Turn
 
 __all__ = ["FilmFrame"]
 

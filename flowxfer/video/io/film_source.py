@@ -20,8 +20,8 @@ from av.video.stream import VideoStream
 from flowxfer.errors import VideoError
 from flowxfer.video.io.film_frame import FilmFrame
 from flowxfer.video.io.frames import Frame
-from flowxfer.video.io.stream_format import UPRIGHT, Look, Turn
 from flowxfer.video.io.source import Source
+from flowxfer.video.io.stream_format import UPRIGHT, Look, Turn
 
 __all__ = ["FilmSource", "open_film"]
 

@@ -15,7 +15,9 @@ from flowxfer.images import SUFFIXES
 from flowxfer.video.io.picture_source import IterableSource, PictureSource
 from flowxfer.video.io.source import Source, require_av
 
-__all__ = ["Sources", "open_source"]
+__all__ = ["Sources", "films_in", "open_source"]
+
+_FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".mts")
 
 Sources: TypeAlias = "str | os.PathLike[str] | Iterable[Any]"
 """A film, a folder of pictures, a glob pattern, or an iterable of uint8 arrays and PIL images."""
@@ -61,6 +63,15 @@ def open_source(
     from flowxfer.video.io.film_source import FilmSource
 
     return FilmSource(path, start=begin, end=stop)
+
+
+def films_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the films in a folder by name, hidden ones left out; none is an empty list."""
+    return sorted(
+        path
+        for path in Path(folder).iterdir()
+        if path.suffix.lower() in _FILMS and path.name[0] != "." and path.is_file()
+    )
 
 
 def _seconds(name: str, value: float | None) -> Fraction | None:

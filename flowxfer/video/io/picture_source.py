@@ -13,8 +13,8 @@ from typing import Any
 from flowxfer.errors import ImageError, ShapeError, VideoError
 from flowxfer.images import expand, load
 from flowxfer.video.io.frames import Frame
-from flowxfer.video.io.stream_format import Look
 from flowxfer.video.io.source import Source
+from flowxfer.video.io.stream_format import Look
 
 __all__ = ["IterableSource", "PictureSource"]
 

@@ -14,6 +14,7 @@ from flowxfer.video.io.stream_format import Look
 
 __all__ = ["Source", "require_av"]
 
+
 class Source:
     """Frames in order of time; a context manager.
 

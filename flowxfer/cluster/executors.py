@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from flowxfer.cluster.changer import Changer
+from flowxfer.cluster.edit_worker import Changer
 from flowxfer.cluster.follower import Follower
 from flowxfer.cluster.recipe import Recipe
 from flowxfer.cluster.tasks import Film, Input, Result

@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from flowxfer.cluster.workers import Do, FilmTask, devices_of, share
 from flowxfer.errors import FlowxferError, VideoError
 from flowxfer.transferer import Faces, Transferer
 from flowxfer.types import Alpha
+from flowxfer.video.io.opening import Sources, films_in
 from flowxfer.video.options import Options, Report
 from flowxfer.video.pipeline import Progress
 from flowxfer.video.processing import process
-from flowxfer.video.io.opening import Sources
-from flowxfer.video.workers import Do, FilmTask, devices_of, share
 
-__all__ = ["Outcome", "films_in", "process_folder"]
+__all__ = ["Outcome", "process_folder"]
 
-_FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".mts")
 _WRITTEN = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
 log = logging.getLogger(__name__)
@@ -38,15 +37,6 @@ class Outcome:
 
     reports: list[Report] = field(default_factory=list)
     failures: dict[Path, Exception] = field(default_factory=dict)
-
-
-def films_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """List the films in a folder by name, hidden ones left out; none is an empty list."""
-    return sorted(
-        path
-        for path in Path(folder).iterdir()
-        if path.suffix.lower() in _FILMS and path.name[0] != "." and path.is_file()
-    )
 
 
 def process_folder(

@@ -16,11 +16,11 @@ from flowxfer.cluster.tasks import Coded, Done, Ending, Faces, Failure, Part, Ph
 from flowxfer.errors import FlowxferError, VideoError
 from flowxfer.faces import Aligned, transfer_photo
 from flowxfer.images import Pixels
-from flowxfer.video.prefetch import ahead
 from flowxfer.video.changes import Edit, Smoothing
 from flowxfer.video.io.frames import Frame
-from flowxfer.video.pipeline import Step, changed, pasted
 from flowxfer.video.io.work_folder import Work
+from flowxfer.video.pipeline import Step, changed, pasted
+from flowxfer.video.prefetch import ahead
 
 __all__ = ["Changer"]
 
