@@ -14,7 +14,7 @@ from flowxfer.cluster.workers import Do, FilmTask, devices_of, share
 from flowxfer.errors import FlowxferError, VideoError
 from flowxfer.transferer import Faces, Transferer
 from flowxfer.types import Alpha
-from flowxfer.video.io.opening import Sources, films_in
+from flowxfer.video.io.opening import FILM_SUFFIXES, Sources, films_in
 from flowxfer.video.options import Options, Report
 from flowxfer.video.pipeline import Progress
 from flowxfer.video.processing import process
@@ -78,7 +78,7 @@ def process_folder(
     """
     films = films_in(folder)
     if not films:
-        raise VideoError(f"expected films ({', '.join(_FILMS)}) in {folder}, but there are none")
+        raise VideoError(f"expected films ({', '.join(FILM_SUFFIXES)}) in {folder}, but there are none")
     transferer = transferer or Transferer()
     tasks = _tasks(films, Path(output), options)
     do = partial(

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flowxfer.synth.head import SKIN, Head, load_head
+from flowxfer.synth.head import SKIN, Head
+from flowxfer.synth.head_cache import load_head
 from flowxfer.synth.noise import noise3
 from flowxfer.synth.people import Person
 from flowxfer.synth.raster import vertex_normals

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flowxfer.synth.head import load_head
+from flowxfer.synth.head_cache import load_head
 from flowxfer.synth.people import Person
 from flowxfer.synth.scene import Camera, Light
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from flowxfer.errors import InputError, ShapeError
 from flowxfer.synth.expressions import ACTIONS, NEUTRAL
 from flowxfer.synth.hair import Hair, grow_hair
-from flowxfer.synth.head import LASHES, TEETH, TONGUE, load_head
+from flowxfer.synth.head import LASHES, TEETH, TONGUE
+from flowxfer.synth.head_cache import load_head
 from flowxfer.synth.people import Person
 from flowxfer.synth.projection import SHADOW_SIZE, Window, eye_centre, projection, rotation, to_shadow_map, turn
 from flowxfer.synth.raster import FAR, deform, depth_map, rasterise, rasterise_strands, vertex_normals
