@@ -19,7 +19,7 @@ from flowxfer.bundle import Bundle
 from flowxfer.errors import BundleError
 from flowxfer.glow import save
 from tests.glow.random_glow import random_glow
-from tests.test_hub import CONTENT, Server
+from tests.models.test_hub import CONTENT, Server
 
 SIZE = 32
 SHARES = sorted(Random(9).random() for _ in range(5))

@@ -14,7 +14,7 @@ from flowxfer.bundle import COMBINE, DECODE, ENCODE, Bundle
 from flowxfer.engines.ort import cuda
 from flowxfer.engines.probes import probe
 from flowxfer.errors import InputError, ProviderError
-from tests.fake_gpu import CUDA, FakeGpu
+from tests.engines.fake_gpu import CUDA, FakeGpu
 
 LEVELS = 3
 

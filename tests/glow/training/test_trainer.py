@@ -15,7 +15,7 @@ from flowxfer.errors import DivergenceError, WeightsError
 from flowxfer.glow import Glow, GlowConfig, load
 from flowxfer.glow.training import Trainer, TrainingConfig, paired_losses, train
 from flowxfer.glow.training.data import Pairs
-from tests.training.conftest import SIZE, TINY
+from tests.glow.training.conftest import SIZE, TINY
 
 Paired = Callable[..., TrainingConfig]
 

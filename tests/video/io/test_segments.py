@@ -110,7 +110,7 @@ def test_killed_three_times(films, whole, tmp_path):
     output, begun = tmp_path / "out.mp4", []
     for last, where in ((5, "frame"), (19, "frame"), (47, "frame"), (99, "join")):
         code = [sys.executable, "-c", KILLED, str(films["h264"]), str(output), str(last), where]
-        killed = subprocess.run(code, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+        killed = subprocess.run(code, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         assert not output.exists()
         begun.append(int(killed.stdout))

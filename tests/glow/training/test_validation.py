@@ -12,7 +12,7 @@ from flowxfer.glow import Glow
 from flowxfer.glow.pixels import from_pixels
 from flowxfer.glow.training.pictures import draw_samples, draw_transfers, save_grid
 from flowxfer.glow.training.validation import HeldOut, measure, transfer, validate
-from tests.training.conftest import SIZE, TINY
+from tests.glow.training.conftest import SIZE, TINY
 
 
 def test_held_out_people_are_read_at_full_strength(held_out: str) -> None:

@@ -13,7 +13,7 @@ from flowxfer.errors import InputError, WeightsError
 from flowxfer.glow import load
 from flowxfer.glow.training import TrainingConfig, train
 from flowxfer.glow.training.logs import CsvLog, TensorBoardLog
-from tests.training.conftest import TINY
+from tests.glow.training.conftest import TINY
 
 Paired = Callable[..., TrainingConfig]
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from flowxfer.errors import ImageError, InputError, ShapeError
 from flowxfer.glow.training.data import Faces, Pairs
-from tests.training.conftest import SIZE, write_shard
+from tests.glow.training.conftest import SIZE, write_shard
 
 
 def rng(seed: int = 0) -> np.random.Generator:

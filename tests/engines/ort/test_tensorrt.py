@@ -21,7 +21,7 @@ from flowxfer.engines.ort.nvidia import Gpu
 from flowxfer.engines.probes import probe
 from flowxfer.errors import ProviderError
 from flowxfer.export import bundle_to_tensorrt
-from tests.fake_gpu import CUDA, TENSORRT, FakeGpu
+from tests.engines.fake_gpu import CUDA, TENSORRT, FakeGpu
 
 # The options that libonnxruntime_providers_tensorrt.so of onnxruntime-gpu 1.31.1 knows, of those used here.
 KNOWN = {
