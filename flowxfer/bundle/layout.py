@@ -1,7 +1,7 @@
 """Where the channels of a state lie among its rows, and matrices between two such layouts.
 
 A state is (N, rows, H·W). Beside its channels it has rows that are constantly 1, so that one matrix holds an affine
-map (homogeneous coordinates) and the coupling nets see where the image ends (see ``folding``).
+map (homogeneous coordinates) and the coupling nets see where the image ends (see :mod:`flowxfer.export.folding`).
 """
 
 from __future__ import annotations
