@@ -15,7 +15,7 @@ from flowxfer.engines.ort.nvidia import CUDA_LIBRARIES, major, needed_major
 from flowxfer.engines.ort.nvidia import find_library as _library
 from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import FlowxferError, ProviderError
-from flowxfer.models.cache import cache_folder
+from flowxfer.models.cache import cache_folder, offline
 from flowxfer.models.hub import DEFAULT, list_models, resolve
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def _cache() -> Iterator[Line]:
         yield Line("cache", "warning", text)
         return
     used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
-    offline = ", FLOWXFER_OFFLINE is set" if os.environ.get("FLOWXFER_OFFLINE", "0") not in ("", "0") else ""
-    yield Line("cache", "ok", f"{folder}, {used / 2**20:.1f} MiB{offline}")
+    network = ", FLOWXFER_OFFLINE is set" if offline() else ""
+    yield Line("cache", "ok", f"{folder}, {used / 2**20:.1f} MiB{network}")
 
 
 def _version(package: str) -> str | None:

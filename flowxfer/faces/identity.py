@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flowxfer.errors import InputError
 from flowxfer.faces.alignment import align
 from flowxfer.faces.detector import EYES, Detector
-from flowxfer.faces.dlib_detector import dlib_model, import_dlib
+from flowxfer.faces.dlib_models import RECOGNITION, dlib_model, import_dlib
 from flowxfer.faces.resampling import resample
 from flowxfer.faces.similarity import Similarity
 from flowxfer.faces.states import numbers
@@ -124,4 +124,4 @@ class Person:
 
 @cache
 def _network() -> Any:
-    return import_dlib().face_recognition_model_v1(dlib_model("dlib_face_recognition_resnet_model_v1.dat"))
+    return import_dlib().face_recognition_model_v1(dlib_model(RECOGNITION))

@@ -1,4 +1,4 @@
-"""The folder in which what was downloaded and made once is kept: ``FLOWXFER_CACHE``, or the user's cache folder."""
+"""Where downloads and conversions are kept, and whether there may be new ones: two environment variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import platformdirs
 
 from flowxfer.errors import DownloadError
 
-__all__ = ["alone", "cache_folder", "cached_model"]
+__all__ = ["alone", "cache_folder", "cached_model", "offline"]
 
 
 def cache_folder() -> Path:
@@ -21,6 +21,11 @@ def cache_folder() -> Path:
         return Path(folder).expanduser().absolute() if folder else platformdirs.user_cache_path("flowxfer")
     except RuntimeError as error:
         raise DownloadError("expected a home folder for the cache, but there is none; set FLOWXFER_CACHE") from error
+
+
+def offline() -> bool:
+    """Whether ``FLOWXFER_OFFLINE`` forbids the network: any value but ``0`` and the empty one does."""
+    return os.environ.get("FLOWXFER_OFFLINE", "0") not in ("", "0")
 
 
 def cached_model(name: str) -> Path:

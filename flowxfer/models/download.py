@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from flowxfer.bundle import sha256
 from flowxfer.errors import DownloadError, reason
 from flowxfer.files import replacing
-from flowxfer.models.cache import alone, cache_folder
+from flowxfer.models.cache import alone, cache_folder, offline
 from flowxfer.models.catalogue import Model
 
 __all__ = ["Progress", "fetch", "silent"]
@@ -94,9 +94,9 @@ class _Resuming:
         from requests import ConnectionError, Timeout
         from requests.exceptions import ChunkedEncodingError
 
-        if os.environ.get("FLOWXFER_OFFLINE", "0") not in ("", "0"):
+        if offline():
             raise DownloadError(
-                f"{self.name} is not in the cache, and FLOWXFER_OFFLINE forbids to download it; unset it, or put"
+                f"{self.name} is not in the cache, and FLOWXFER_OFFLINE forbids downloads; unset it, or put"
                 f" {url} at {self.part.with_suffix('')} yourself"
             )
         for attempt in range(_ATTEMPTS):

@@ -309,7 +309,7 @@ def test_models_download_and_info(here, tiny_bundle):
 def test_offline_download(here, monkeypatch):
     monkeypatch.setenv("FLOWXFER_OFFLINE", "1")
     result = run("download openai-celebahq-256", 2)
-    assert "openai-celebahq-256 is not in the cache, and FLOWXFER_OFFLINE forbids" in result.stderr
+    assert "openai-celebahq-256 is not in the cache, and FLOWXFER_OFFLINE forbids downloads" in result.stderr
 
 
 def test_export(here, monkeypatch):
