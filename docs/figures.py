@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL.Image import Image
 
-from flowxfer import Latents, Transferer, images, strips
+from flowxfer import Latents, Transferer, images
 from flowxfer.cli.demo import PERFORMER, People
-from flowxfer.images import Pixels
+from flowxfer.images import Pixels, contact_sheets
 from flowxfer.provenance import EDITED, GENERATED, Mark
 
 Figure = Callable[[Transferer, People], Image]
@@ -28,14 +28,14 @@ def sweep(flow: Transferer, people: People) -> Image:
     faces = (people.truth("id1", "neutral", flow.size), people.performer("smile", flow.size))
     alphas = [step / 5 for step in range(7)]
     results = flow.sweep(*faces, people.truth(PERFORMER, "neutral", flow.size), alphas)
-    return strips.strip(results, [f"{alpha:g}" for alpha in alphas])
+    return contact_sheets.strip(results, [f"{alpha:g}" for alpha in alphas])
 
 
 def mean(flow: Transferer, people: People) -> Image:
     """Four pictures of one person, and the mean of all twelve."""
     twelve = images.load_faces(people.folder / "id2_aligned", flow.size, resize=True)
     face = flow.decode(flow.mean(twelve))[0]
-    return strips.strip([*twelve[:4], face], ["01", "02", "03", "04", "mean of 12"])
+    return contact_sheets.strip([*twelve[:4], face], ["01", "02", "03", "04", "mean of 12"])
 
 
 def squeeze(flow: Transferer, people: People) -> Image:
@@ -48,7 +48,7 @@ def squeeze(flow: Transferer, people: People) -> Image:
         cell = half.copy()
         cell[flow.size // 4 : -flow.size // 4, flow.size // 4 : -flow.size // 4] = phase
         shown.append(cell)
-    return strips.strip(shown, ["picture", "even, even", "even, odd", "odd, even", "odd, odd"])
+    return contact_sheets.strip(shown, ["picture", "even, even", "even, odd", "odd, even", "odd, odd"])
 
 
 def swap(flow: Transferer, people: People) -> Image:
@@ -62,7 +62,7 @@ def swap(flow: Transferer, people: People) -> Image:
         swapped = [flow.decode(_with_level(own, other, level))[0] for level in levels]
         rows.append([face, *swapped])
     titles = [_name(flow, level) for level in levels]
-    return strips.table(rows, {"face": ["its own"], "one level from the other face": titles})
+    return contact_sheets.table(rows, {"face": ["its own"], "one level from the other face": titles})
 
 
 def mix(flow: Transferer, people: People) -> Image:
@@ -72,7 +72,7 @@ def mix(flow: Transferer, people: People) -> Image:
     pixels = [((1 - alpha) * first + alpha * second).round().astype(np.uint8) for alpha in STEPS]
     latents = flow.encode(faces)
     flowed = [flow.mix(latents[0], latents[1], alpha)[0] for alpha in STEPS]
-    return strips.table([pixels, flowed], {"above: pixels, below: latents": [f"{alpha:g}" for alpha in STEPS]})
+    return contact_sheets.table([pixels, flowed], {"above: pixels, below: latents": [f"{alpha:g}" for alpha in STEPS]})
 
 
 def levels(flow: Transferer, people: People) -> Image:
@@ -85,7 +85,7 @@ def levels(flow: Transferer, people: People) -> Image:
         target, performer = people.truth(person, "neutral", flow.size), people.performer(expression, flow.size)
         rows.append([performer, target, *flow.sweep(target, performer, neutral, [*alphas, 1.0])])
     titles = [_name(flow, level) for level in range(count)]
-    return strips.table(rows, {"faces": ["performer", "target"], "alpha 1 in": [*titles, "all"]})
+    return contact_sheets.table(rows, {"faces": ["performer", "target"], "alpha 1 in": [*titles, "all"]})
 
 
 def attributes(flow: Transferer, people: People) -> Image:
@@ -95,13 +95,13 @@ def attributes(flow: Transferer, people: People) -> Image:
     changed = [flow.manipulate(faces, flow.attributes[name], strength) for name, strength in shown]
     rows = [[face, *results] for face, *results in zip(faces, *changed, strict=True)]
     titles = [f"{name.replace('_', ' ')} {strength:g}" for name, strength in shown]
-    return strips.table(rows, {"face": [""], "changed": titles})
+    return contact_sheets.table(rows, {"face": [""], "changed": titles})
 
 
 def temperature(flow: Transferer, people: People) -> Image:
     """The same draws at several temperatures."""
     rows = zip(*(flow.sample(3, temperature=heat, seed=7) for heat in TEMPERATURES), strict=True)
-    return strips.table([list(row) for row in rows], {"temperature": [f"{heat:g}" for heat in TEMPERATURES]})
+    return contact_sheets.table([list(row) for row in rows], {"temperature": [f"{heat:g}" for heat in TEMPERATURES]})
 
 
 FIGURES: dict[str, tuple[Figure, str]] = {

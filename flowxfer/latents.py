@@ -5,21 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from flowxfer.errors import InputError, LatentsError, reason
 from flowxfer.files import replacing
-
-if TYPE_CHECKING:
-    from flowxfer.engine import Chunk
-
-Array = npt.NDArray[np.floating[Any]]
-Alpha = float | Sequence[float]
+from flowxfer.types import Alpha, Array, Chunk
 
 MODEL_KEY = "flowxfer.model"
 NUMERICS_KEY = "flowxfer.numerics"

@@ -9,8 +9,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from flowxfer import Transferer, session
-from flowxfer.probes import probe
+from flowxfer import Transferer
+from flowxfer.engines.ort import session
+from flowxfer.engines.probes import probe
 
 
 @pytest.fixture

@@ -42,7 +42,8 @@ def demo(
     Writes transfer.png, a table of people and expressions; sweep.png, one expression in eleven strengths; and
     sweep.gif, the same in motion.
     """
-    from flowxfer import images, strips
+    from flowxfer import images
+    from flowxfer.images import contact_sheets
 
     start = time.perf_counter()
     table, sweep, gif = (unused(output / name, force) for name in ("transfer.png", "sweep.png", "sweep.gif"))
@@ -55,11 +56,11 @@ def demo(
     (person, expression), mark = PAIRS[0], marking.edited(flow.manifest, *SWEEP)
     target, performer = people.truth(person, "neutral", flow.size), people.performer(expression, flow.size)
     faces = flow.sweep(target, performer, people.truth(PERFORMER, "neutral", flow.size), SWEEP)
-    images.save(strips.strip(faces, [f"alpha {alpha:.1f}" for alpha in SWEEP]), sweep, mark)
+    images.save(contact_sheets.strip(faces, [f"alpha {alpha:.1f}" for alpha in SWEEP]), sweep, mark)
     _say(sweep, f"{expression} in {len(SWEEP)} strengths", start)
 
     start = time.perf_counter()
-    strips.gif(faces, gif, mark)
+    contact_sheets.gif(faces, gif, mark)
     _say(gif, "the same in motion", start)
 
 
@@ -99,7 +100,7 @@ class People:
 
 
 def _table(flow: Transferer, people: People) -> Image:
-    from flowxfer import strips
+    from flowxfer.images import contact_sheets
 
     rows = []
     # One neutral picture from the same camera and light: the mean of the twelve in id5_aligned, whose pose wanders,
@@ -115,7 +116,7 @@ def _table(flow: Transferer, people: People) -> Image:
         "transferred": [f"alpha {alpha:g}" for alpha in STRENGTHS],
         "truth": ["rendered"],
     }
-    return strips.table(rows, groups)
+    return contact_sheets.table(rows, groups)
 
 
 def _say(path: Path, what: str, start: float) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flowxfer.arrays import read_npy, read_npz
 from flowxfer.errors import InputError, reason
 from flowxfer.evaluation.action_units import Floats
 from flowxfer.images import Pixels
+from flowxfer.images.arrays import read_npy, read_npz
 
 __all__ = ["HeldOut"]
 

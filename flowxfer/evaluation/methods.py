@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from flowxfer.copies import nudge
+from flowxfer.directions.copies import nudge
 from flowxfer.evaluation.action_units import Floats
 from flowxfer.evaluation.fidelity import Mask, changed_region
 from flowxfer.evaluation.heldout import HeldOut

@@ -17,10 +17,10 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image
 
-from flowxfer import images, strips
+from flowxfer import images
 from flowxfer.errors import InputError, reason
 from flowxfer.evaluation.action_units import Floats
-from flowxfer.images import Pixels
+from flowxfer.images import Pixels, contact_sheets
 from flowxfer.latents import Latents
 from flowxfer.transferer import Transferer
 
@@ -237,7 +237,7 @@ def sheet(made: Sequence[Transfers]) -> Image.Image:
         columns["true"] = {"truth": scene.truth}
     people = np.unique(np.linspace(0, len(scene.people) - 1, _SHOWN).astype(int))
     rows = [[faces[person] for group in columns.values() for faces in group.values()] for person in people]
-    return strips.table(rows, {heading: list(group) for heading, group in columns.items()})
+    return contact_sheets.table(rows, {heading: list(group) for heading, group in columns.items()})
 
 
 def _mixed(weights: Floats, vectors: Latents) -> Latents:

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flowxfer.errors import InputError, MissingExtraError, ShapeError
+from flowxfer.faces.resampling import resample
+from flowxfer.faces.similarity import Points, Similarity
 from flowxfer.images import Pixels
-
-from .resampling import resample
-from .similarity import Points, Similarity
 
 __all__ = ["BLENDSHAPES", "FaceLandmarker"]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from importlib import metadata
+from typing import Protocol
 
-from flowxfer.latents import Alpha
-
-if TYPE_CHECKING:
-    from flowxfer.provenance.signing import Signer
+from flowxfer.provenance.signer import Signer
+from flowxfer.types import Alpha
 
 __all__ = ["EDITED", "GENERATED", "SYNTHETIC", "Mark", "Marks", "describe", "tool"]
 
@@ -79,9 +78,7 @@ class Marks:
 
 def tool() -> str:
     """The library and its version: ``flowxfer 0.1.0``."""
-    from flowxfer import __version__  # here, as the package imports the pictures, which import this
-
-    return f"flowxfer {__version__}"
+    return f"flowxfer {metadata.version('flowxfer')}"
 
 
 def describe(mark: Mark) -> str:

@@ -17,17 +17,18 @@ from PIL import Image
 from flowxfer.errors import InputError
 from flowxfer.faces import Paste, align, choose, paste_blend, paste_face
 from flowxfer.images import SUFFIXES, Pixels, load
-from flowxfer.latents import Alpha, Latents
+from flowxfer.latents import Latents
 from flowxfer.transferer import Faces, Transferer
-
-from .changes import Drive, Edit, Smoothing
-from .job import Job, named
-from .look import Look
-from .neutral import Neutral, learned
-from .options import Options, Report
-from .performance import Performance, on_film, on_photo
-from .pipeline import Step, followed
-from .source import Source, Sources, open_source
+from flowxfer.types import Alpha
+from flowxfer.video.changes import Drive, Edit, Smoothing
+from flowxfer.video.io.opening import Sources, open_source
+from flowxfer.video.io.source import Source
+from flowxfer.video.io.stream_format import Look
+from flowxfer.video.job import Job, named
+from flowxfer.video.neutral import Neutral, learned
+from flowxfer.video.options import Options, Report
+from flowxfer.video.performance import Performance, on_film, on_photo
+from flowxfer.video.pipeline import Step, followed
 
 __all__ = ["DRIVE_ALPHA", "EDIT_ALPHA", "drive", "edit", "process"]
 

@@ -12,8 +12,7 @@ from flowxfer.errors import InputError, MissingExtraError, ShapeError
 from flowxfer.faces import landmarker
 from flowxfer.faces.landmarker import BLENDSHAPES, FaceLandmarker
 from flowxfer.synth.expressions import ACTIONS
-
-from .photographs import demo_face, photograph, placed
+from tests.faces.photographs import demo_face, photograph, placed
 
 PEOPLE = ("id1", "id2", "id3", "id4", "id5")
 installed = pytest.mark.skipif(

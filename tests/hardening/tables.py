@@ -11,7 +11,7 @@ from random import Random
 
 import numpy as np
 
-from flowxfer.attributes import read_labels
+from flowxfer.directions import read_labels
 from flowxfer.evaluation.action_units import INTENSITIES, PRESENCES, read_openface
 from flowxfer.evaluation.heldout import HeldOut
 from flowxfer.evaluation.judging import LikenessRow
@@ -19,7 +19,8 @@ from flowxfer.evaluation.layout import Layout
 from flowxfer.evaluation.report.reading import Run
 from flowxfer.evaluation.tables import LikenessTable, UnitTable, read_tidy
 from flowxfer.glow.training import TrainingConfig
-from flowxfer.hub import MODELS, Model, fetch
+from flowxfer.models.download import fetch
+from flowxfer.models.hub import MODELS, Model
 from tests.hardening.law import Kind, file, tried
 from tests.hardening.mutation import mutated, mutated_json
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowxfer.arrays import read_npy, read_npz
 from flowxfer.errors import InputError, reason
 from flowxfer.glow.model import Glow, LatentKind
 from flowxfer.glow.pixels import from_pixels
 from flowxfer.glow.training.data import Pixels
 from flowxfer.glow.training.losses import changed_region
+from flowxfer.images.arrays import read_npy, read_npz
 
 __all__ = ["HeldOut", "Measures", "arithmetic", "measure", "transfer", "validate"]
 

@@ -1,0 +1,112 @@
+"""Frames to a film: encoded in segments, joined at the end without a second encoding."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any
+
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType, VideoFrame
+
+from flowxfer.faces import Patch
+from flowxfer.files import sync
+from flowxfer.provenance import Mark, stamp
+from flowxfer.video.io.colours import add_change, as_format, enlarged, from_rgb
+from flowxfer.video.io.encoders import Encoder
+from flowxfer.video.io.frames import Box, Frame, New, shown
+from flowxfer.video.io.join import join, payload
+from flowxfer.video.io.planar import add_patch
+from flowxfer.video.io.source import Source
+from flowxfer.video.io.work_folder import Work
+
+__all__ = ["FilmMedium"]
+
+
+class FilmMedium:
+    """Packets in one file a segment; their sizes, times and checksum are in the journal.
+
+    Args:
+        work: the work folder.
+        source: where the frames come from.
+        encoder: what encodes them.
+        mark: what the film says of how it was made.
+    """
+
+    def __init__(self, work: Work, source: Source, encoder: Encoder, mark: Mark | None) -> None:
+        self._work, self._source, self._encoder, self._mark = work, source, encoder, mark
+        self._context: VideoCodecContext | None = None
+        self._payload: BufferedWriter | None = None
+        self._digest = hashlib.sha256()
+        self._packets: list[tuple[int, int, bool]] = []
+        self._duration = 0
+
+    def begin(self, number: int) -> None:
+        """Start a fresh encoder."""
+        self._context, self._packets, self._digest = self._encoder.open(), [], hashlib.sha256()
+        self._payload = payload(self._work, number).open("wb")
+
+    def add(self, frame: Frame, new: New, box: Box | None) -> None:
+        """Encode a frame."""
+        assert self._context is not None
+        picture = self._picture(frame, new, box)
+        time_base = self._encoder.look.time_base
+        picture.pts, picture.time_base = round(frame.time / time_base), time_base
+        picture.pict_type = PictureType.NONE  # the encoder decides anew which pictures are key frames
+        self._duration = picture.duration or max(1, round(1 / self._encoder.look.rate / time_base))
+        self._take(self._context.encode(picture))
+
+    def end(self) -> dict[str, Any]:
+        """Flush the encoder, and wait until the packets are on the disk."""
+        assert self._context is not None
+        assert self._payload is not None
+        self._take(self._context.encode(None))
+        self._payload.close()
+        path = Path(self._payload.name)
+        self.abandon()
+        sync(path)
+        files = {path.name: self._digest.hexdigest()}
+        return {"packets": self._packets, "duration": self._duration, "files": files}
+
+    def abandon(self) -> None:
+        """Close the payload."""
+        self._context = None
+        if self._payload is not None:
+            with suppress(OSError):  # on a full disk closing fails as writing did
+                self._payload.close()
+            self._payload = None
+
+    def finish(self) -> None:
+        """Join the segments with the source's sound, and put the film into its place."""
+        joined = self._work.folder / f"joined{self._work.output.suffix.lower()}"
+        join(joined, self._encoder, self._work, self._source, self._mark)
+        if self._mark is not None:
+            stamp(joined, self._mark)
+        sync(joined)  # before the segments go
+        os.replace(joined, self._work.output)
+
+    def _picture(self, frame: Frame, new: New, box: Box | None) -> VideoFrame:
+        """Make the picture that is encoded: the native one where there is one, plus the change."""
+        look, own = self._encoder.look, self._source.look
+        if not isinstance(frame.native, VideoFrame) or own.turn != look.turn:
+            return enlarged(from_rgb(shown(frame, new), look), look.height, look.width)
+        picture = as_format(frame.native, look)
+        if box is not None and not (isinstance(new, Patch) and add_patch(picture, new, box, own.turn)):
+            after = shown(frame, new)
+            add_change(
+                picture, own.turn.stored(frame.pixels), own.turn.stored(after), own.turn.stored_box(box, *own.size)
+            )
+        return enlarged(picture, look.height, look.width)
+
+    def _take(self, packets: list[Packet[Any]]) -> None:
+        assert self._payload is not None
+        for packet in packets:
+            data = bytes(packet)
+            self._payload.write(data)
+            self._digest.update(data)
+            assert packet.pts is not None
+            self._packets.append((packet.size, packet.pts, packet.is_keyframe))
