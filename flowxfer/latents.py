@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -104,6 +105,14 @@ class Latents:
 
     def __neg__(self) -> Latents:
         return self * -1.0
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the numbers, level by level, in hexadecimal."""
+        digest = hashlib.sha256()
+        for level in self.levels:
+            digest.update(np.ascontiguousarray(level).data)
+        return digest.hexdigest()
 
     def mean(self) -> Latents:
         """The mean over the faces, as latents of one: the paper's expressionless mean face."""

@@ -187,9 +187,9 @@ def _missing(sources: list[Path], folder: Path, naming: Callable[[Path, str], st
 
 
 def _film_name(path: Path, name: str) -> str:
-    from flowxfer.video.io.encoders import SUFFIXES
+    from flowxfer.video.io.suffixes import WRITTEN
 
-    return f"{name}{path.suffix}" if path.suffix.lower() in SUFFIXES else f"{path.name}{_OTHER_FILMS}"
+    return f"{name}{path.suffix}" if path.suffix.lower() in WRITTEN else f"{path.name}{_OTHER_FILMS}"
 
 
 def _maker(detector: str) -> Callable[[], Detector] | None:

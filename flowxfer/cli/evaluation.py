@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flowxfer.cli.demo import People
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute, Force
@@ -67,8 +66,9 @@ def paper(
     """
     from flowxfer.evaluation.cast import Cast
     from flowxfer.evaluation.paper import run
+    from flowxfer.images.people import TruePeople
 
-    cast = Cast.read(data or People.bundled().folder, source=source, expressions=expression or None)
+    cast = Cast.read(data or TruePeople.bundled().folder, source=source, expressions=expression or None)
     values, embedder, meter = alphas(strengths), _embedder(likeness, weights), _meter(action_units, openface)
     marking = marks(marked)
     flow = transferer(compute)
@@ -121,8 +121,9 @@ def fidelity(
     (--pairs). Errors are in units of that of no transfer: 0 is perfect, 1 is as good as doing nothing. With --pairs or
     --photographs, sheets and a table of all transfers are written beside the figures.
     """
-    from flowxfer.evaluation.fidelity import TruePeople, evaluate, no_transfer, pixel_arithmetic, summary
+    from flowxfer.evaluation.fidelity import evaluate, no_transfer, pixel_arithmetic, summary
     from flowxfer.evaluation.tables import write_tidy
+    from flowxfer.images.people import TruePeople
 
     if data is not None and photographed != NOBODY:
         raise InputError(f"expected a folder of synthetic people, or --pairs and --photographs, got {data} beside them")
@@ -130,7 +131,7 @@ def fidelity(
     embedder, meter = _embedder(likeness, weights), _meter(action_units, openface)
     if photographed != NOBODY:
         return photographed.judge(path, values, embedder, meter, compute, marks(marked), force)
-    people, flow = TruePeople.read(data or People.bundled().folder), transferer(compute)
+    people, flow = TruePeople.read(data) if data else TruePeople.bundled(), transferer(compute)
     methods = {"equation": flow.transfer, "pixels": pixel_arithmetic, "none": no_transfer}
     total = len(methods) * len(values) * len(people.expressions) * len(people.targets)
     found = evaluate(people, methods, flow.size, values, embedder=embedder, meter=meter)

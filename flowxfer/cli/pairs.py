@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowxfer.cli.demo import People
 from flowxfer.cli.options import Compute
 from flowxfer.cli.running import names, track, transferer, unused
 from flowxfer.errors import InputError
@@ -58,10 +57,11 @@ class Photographed:
         from flowxfer.evaluation.observations import Judge, Observation, summary
         from flowxfer.evaluation.pairs import Pairs, sheet, transfers
         from flowxfer.evaluation.tables import write_tidy
+        from flowxfer.images.people import TruePeople
 
         if not (self.pairs or self.photographs):
             raise InputError("expected --pairs or --photographs with --performers, got neither")
-        pairs, flow = Pairs.read(self.pairs or People.bundled().folder / "truth"), transferer(compute)
+        pairs, flow = Pairs.read(self.pairs or TruePeople.bundled().folder / "truth"), transferer(compute)
         faces, skipped = usable(pairs.files, flow.size, embedder, meter)
         others = None
         if self.photographs is not None:

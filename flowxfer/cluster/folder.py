@@ -10,18 +10,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from flowxfer.cluster.workers import Do, FilmTask, devices_of, share
+from flowxfer.cluster.tasks import FilmTask
+from flowxfer.cluster.workers import Do, devices_of, share
 from flowxfer.errors import FlowxferError, VideoError
 from flowxfer.transferer import Faces, Transferer
 from flowxfer.types import Alpha
-from flowxfer.video.io.opening import FILM_SUFFIXES, Sources, films_in
+from flowxfer.video.io.opening import Sources, films_in
+from flowxfer.video.io.suffixes import READ, WRITTEN
 from flowxfer.video.options import Options, Report
 from flowxfer.video.pipeline import Progress
 from flowxfer.video.processing import process
 
 __all__ = ["Outcome", "process_folder"]
 
-_WRITTEN = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def process_folder(
     """
     films = films_in(folder)
     if not films:
-        raise VideoError(f"expected films ({', '.join(FILM_SUFFIXES)}) in {folder}, but there are none")
+        raise VideoError(f"expected films ({', '.join(READ)}) in {folder}, but there are none")
     transferer = transferer or Transferer()
     tasks = _tasks(films, Path(output), options)
     do = partial(
@@ -94,22 +95,22 @@ def process_folder(
     if len(devices) > 1 and len(tasks) > 1:
         results = share(tasks, devices, do, starting=starting, progress=options.progress)
     else:
-        results = {task.film: _here(task, do, starting, options.progress) for task in tasks}
+        results = {task.source: _here(task, do, starting, options.progress) for task in tasks}
     outcome = Outcome()
     for task in tasks:
-        result = results[task.film]
+        result = results[task.source]
         if isinstance(result, Report):
             outcome.reports.append(result)
         else:
-            log.info("%s failed: %s", task.film, result)
-            outcome.failures[task.film] = result
+            log.info("%s failed: %s", task.source, result)
+            outcome.failures[task.source] = result
     return outcome
 
 
 def _tasks(films: Sequence[Path], output: Path, options: Options) -> list[FilmTask]:
     tasks = []
     for film in films:
-        suffix = "" if film.suffix.lower() in _WRITTEN else ".mkv"
+        suffix = "" if film.suffix.lower() in WRITTEN else ".mkv"
         result = output / f"{film.name}{suffix}"
         if options.resume and result.exists() and not options.overwrite:
             log.info("%s is there already", result)
@@ -130,7 +131,7 @@ def _process(
     options: Options,
 ) -> Report:
     return process(
-        task.film,
+        task.source,
         task.output,
         expression=expression,
         neutral=neutral,
@@ -145,7 +146,7 @@ def _here(
     task: FilmTask, do: Do, starting: Callable[[Path], None] | None, progress: Callable[[Progress], None] | None
 ) -> Report | Exception:
     if starting:
-        starting(task.film)
+        starting(task.source)
     try:
         return do(task, progress)
     except (FlowxferError, OSError) as error:

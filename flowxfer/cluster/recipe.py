@@ -101,5 +101,5 @@ class Recipe:
             "face": named(self.face),
             "detector": repr(self.detector),
             "paste": getattr(self.paste, "__name__", repr(self.paste)),
-            "mark": self.mark and [self.mark.source_type, self.mark.model, self.mark.model_hash, self.mark.alphas],
+            "mark": self.mark and self.mark.settings,
         }

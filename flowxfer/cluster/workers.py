@@ -15,31 +15,22 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from flowxfer.cluster.tasks import FilmTask
 from flowxfer.engines.ort.providers import CUDA, TENSORRT
 from flowxfer.errors import FlowxferError, InputError, VideoError
 from flowxfer.transferer import Transferer
 from flowxfer.video.options import Report
 from flowxfer.video.pipeline import Progress
 
-__all__ = ["Do", "FilmTask", "devices_of", "share"]
+__all__ = ["Do", "devices_of", "share"]
 
 log = logging.getLogger(__name__)
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
-
-
-@dataclass(frozen=True)
-class FilmTask:
-    """One film of a folder: where it is, and where its result and the log of that go."""
-
-    film: Path
-    output: Path
-    log: Path | None
 
 
 Do: TypeAlias = "Callable[[FilmTask, Callable[[Progress], None] | None], Report]"
@@ -112,7 +103,7 @@ def share(
             raise
     refusals = [worker.refusal for worker in workers if worker.refusal]
     for task in waiting:  # nobody could take them
-        results[task.film] = refusals[0]
+        results[task.source] = refusals[0]
     return results
 
 
@@ -143,12 +134,12 @@ class _Worker:
             except IndexError:
                 break
             if starting:
-                starting(task.film)
+                starting(task.source)
             try:
                 pipe.send(task)
-                results[task.film] = self._awaited(pipe)
+                results[task.source] = self._awaited(pipe)
             except (EOFError, OSError):
-                results[task.film] = VideoError(
+                results[task.source] = VideoError(
                     f"its worker on CUDA device {self._device} was lost; is there enough memory? resume goes on with it"
                 )
                 self._process.join()

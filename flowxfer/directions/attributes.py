@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,7 +100,7 @@ class Attributes(Mapping[str, Latents]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file of latents and names, whole or not at all."""
-        metadata = {NAMES_KEY: json.dumps(list(self)), DIGEST_KEY: _digest(self._directions)}
+        metadata = {NAMES_KEY: json.dumps(list(self)), DIGEST_KEY: self._directions.digest}
         self._directions.save(path, metadata=metadata)
 
     @classmethod
@@ -126,7 +125,7 @@ class Attributes(Mapping[str, Latents]):
             with safe_open(path, framework="np") as file:
                 metadata = file.metadata() or {}
             names = _names(metadata.get(NAMES_KEY, "null"))
-            if metadata.get(DIGEST_KEY) != _digest(directions):
+            if metadata.get(DIGEST_KEY) != directions.digest:
                 raise ValueError("the vectors are not those that were saved")
             if not all(np.isfinite(z).all() for z in directions.levels):
                 raise ValueError("a vector is not finite")
@@ -174,10 +173,6 @@ class Attributes(Mapping[str, Latents]):
                 " makes others"
             )
         return cls(openai_latents.CELEBA, Latents(levels, manifest.model_hash))
-
-
-def _digest(directions: Latents) -> str:
-    return hashlib.sha256(b"".join(np.ascontiguousarray(z).tobytes() for z in directions.levels)).hexdigest()
 
 
 def _names(text: str) -> list[str]:

@@ -17,7 +17,6 @@ import json
 import logging
 import platform
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +139,8 @@ def _combination(engine: Engine[Any], manifest: Manifest) -> dict[str, object]:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata  # here, for it loads a library of e-mail
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

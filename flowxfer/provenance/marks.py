@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Protocol
+from typing import Any, Protocol
 
 from flowxfer.provenance.signer import Signer
 from flowxfer.types import Alpha
@@ -38,6 +38,11 @@ class Mark:
     model_hash: str | None = None
     alphas: tuple[Alpha, ...] = ()
     signer: Signer | None = None
+
+    @property
+    def settings(self) -> list[Any]:
+        """What a file's bytes depend on, but for who signs it, as JSON values."""
+        return [self.source_type, self.model, self.model_hash, self.alphas]
 
 
 class Model(Protocol):

@@ -97,7 +97,7 @@ def edit(
     if len(expressions) != 1:
         raise InputError(f"expected one expression for all frames, got {len(expressions)}")
     change = Edit(job.transferer, expressions, mean, alpha, Smoothing(options.smooth))
-    settings = {"use": "edit", "expression": _digest(expressions), "neutral": _digest(mean)}
+    settings = {"use": "edit", "expression": expressions.digest, "neutral": mean.digest}
     with open_source(source, start=options.start, end=options.end, rate=options.rate) as film:
 
         def steps(first: int, state: dict[str, Any]) -> Iterator[Step]:
@@ -145,7 +145,7 @@ def drive(
     with _opened(driver, options, in_range=photo is not None) as film:
         calm = _neutral(job, driver, film, neutral, neutral_frames)
         change = Drive(job.transferer, calm, alpha, Smoothing(options.smooth))
-        digests = [_digest(part) for part in (calm.latents, calm.slope) if part is not None]
+        digests = [part.digest for part in (calm.latents, calm.slope) if part is not None]
         settings = {"use": "drive", "neutral": digests, "performer": named(options.performer)}
         if photo is not None:
             return _onto_photo(job, film, photo, Path(output), change, settings)
@@ -227,10 +227,3 @@ def _neutral(job: Job, driver: Sources, film: Source, neutral: Faces | None, fra
 
 def _latents(transferer: Transferer, faces: Faces) -> Latents:
     return faces if isinstance(faces, Latents) else transferer.encode(faces)
-
-
-def _digest(latents: Latents) -> str:
-    digest = hashlib.sha256()
-    for level in latents.levels:
-        digest.update(level.tobytes())
-    return digest.hexdigest()

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from flowxfer import images
 from flowxfer.cli import EXAMPLES, app, demo
 from flowxfer.errors import WeightsError
+from flowxfer.images.people import TruePeople
 
 runner = CliRunner()
 SIZE = 32  # of the tiny model's faces
@@ -370,7 +371,8 @@ def people(tmp_path, faces, monkeypatch):
         pictures += [f"expressions/{name}", f"truth/{person}/neutral", f"truth/{person}/{name}"]
     for index, picture in enumerate(pictures):
         images.save(images.load(faces[NAMES[index % 4]], 2 * SIZE), folder / f"{picture}.png")
-    monkeypatch.setattr(demo.People, "bundled", classmethod(lambda cls: cls(folder)))
+    (folder / "truth" / "parameters.json").write_text('{"source": "id5"}')
+    monkeypatch.setattr(TruePeople, "bundled", classmethod(lambda cls: cls.read(folder)))
     return folder
 
 
@@ -386,7 +388,7 @@ def test_demo(here, people, tiny_bundle):
 
 
 def test_demo_without_people(here, monkeypatch, tmp_path):
-    monkeypatch.setattr(demo.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr("flowxfer.images.people.resources.files", lambda package: tmp_path)
     assert "expected the demo people at" in refused("demo")
 
 

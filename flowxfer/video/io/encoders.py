@@ -18,14 +18,13 @@ from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
 from flowxfer.video.io.stream_format import UPRIGHT, Look
+from flowxfer.video.io.suffixes import MP4, WRITTEN
 
-__all__ = ["SUFFIXES", "Encoder", "choose_encoder"]
+__all__ = ["Encoder", "choose_encoder"]
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 _DEFAULT = {".webm": "libvpx-vp9"}
-_MIRRORING = (".mp4", ".m4v", ".mov")  # containers that hold a whole display matrix; Matroska holds an angle
 _OTHER_NAMES = {"h264": "libx264", "hevc": "libx265", "h265": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
 _DEEP = ("h264", "hevc", "av1", "ffv1")  # take colours of more than 8 bits
 # Quality, the best and the worst, and what else is set. At one crf, x264's faster presets cost bytes, not quality.
@@ -135,8 +134,8 @@ def choose_encoder(output: Path, look: Look, codec: str | None = None, quality: 
             its range.
     """
     suffix = output.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise VideoError(f"expected a film's name to end in {', '.join(SUFFIXES)}, or a folder, got {output}")
+    if suffix not in WRITTEN:
+        raise VideoError(f"expected a film's name to end in {', '.join(WRITTEN)}, or a folder, got {output}")
     asked = codec or _DEFAULT.get(suffix, "libx264")
     name = _encoder_name(asked)
     formats = _pixel_formats(name, asked)
@@ -188,7 +187,7 @@ def _pixel_formats(name: str, asked: str) -> list[str]:
 
 def _turned(look: Look, suffix: str) -> Look:
     """Store pictures upright, by way of RGB, where nothing in the container can tell a player to turn them so."""
-    if look.turn == UPRIGHT or suffix in _MIRRORING or (suffix == ".mkv" and look.turn.is_rotation):
+    if look.turn == UPRIGHT or suffix in MP4 or (suffix == ".mkv" and look.turn.is_rotation):
         return look
     (height, width), aspect = look.size, look.aspect and 1 / look.aspect if look.turn.transposed else look.aspect
     return replace(look, height=height, width=width, turn=UPRIGHT, aspect=aspect)

@@ -20,6 +20,7 @@ from flowxfer.provenance import Mark, tags
 from flowxfer.video.io.encoders import Encoder
 from flowxfer.video.io.film_source import FilmSource, open_film
 from flowxfer.video.io.source import Source
+from flowxfer.video.io.suffixes import MP4
 from flowxfer.video.io.work_folder import Work
 
 __all__ = ["join", "payload"]
@@ -56,7 +57,7 @@ def join(target: Path, encoder: Encoder, work: Work, source: Source, mark: Mark 
     coded = _Coded(work)
     # A range begins at 0 with its first frame; a whole film keeps the times that it has.
     shift = coded.ticks[0] * encoder.look.time_base if source.start is not None else Fraction(0)
-    is_mp4 = target.suffix in (".mp4", ".m4v", ".mov")
+    is_mp4 = target.suffix in MP4
     options = {"movflags": "+faststart"} if is_mp4 else {"avoid_negative_ts": "disabled"}
     with av.open(str(target), "w", container_options=options) as container:
         video = encoder.add_stream(container)

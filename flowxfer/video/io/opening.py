@@ -14,24 +14,9 @@ from flowxfer.errors import InputError, VideoError
 from flowxfer.images import SUFFIXES
 from flowxfer.video.io.picture_source import IterableSource, PictureSource
 from flowxfer.video.io.source import Source, require_av
+from flowxfer.video.io.suffixes import READ
 
-__all__ = ["FILM_SUFFIXES", "Sources", "films_in", "open_source"]
-
-FILM_SUFFIXES = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".flv",
-    ".ogv",
-    ".ts",
-    ".mts",
-)
+__all__ = ["Sources", "films_in", "open_source"]
 
 Sources: TypeAlias = "str | os.PathLike[str] | Iterable[Any]"
 """A film, a folder of pictures, a glob pattern, or an iterable of uint8 arrays and PIL images."""
@@ -84,7 +69,7 @@ def films_in(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(
         path
         for path in Path(folder).iterdir()
-        if path.suffix.lower() in FILM_SUFFIXES and path.name[0] != "." and path.is_file()
+        if path.suffix.lower() in READ and path.name[0] != "." and path.is_file()
     )
 
 

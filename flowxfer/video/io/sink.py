@@ -116,7 +116,7 @@ def open_sink(
         "source": source.fingerprint,
         "settings": dict(settings or {}),
         "segment_frames": segment_frames,
-        "mark": mark and [mark.source_type, mark.model, mark.model_hash, mark.alphas],
+        "mark": mark and mark.settings,
     }
     if is_folder:
         work = Work(path, job, resume=resume, overwrite=overwrite)

@@ -70,7 +70,7 @@ def held_out(tmp_path: Path) -> str:
     pictures[:, 3, 8:14, 4:12] += 20
     pictures[:, 4, 8:14, 4:12] += 40
     np.save(tmp_path / "held_out.npy", pictures)
-    np.savez(tmp_path / "held_out.npz", names=["smile", "frown"])
+    np.savez(tmp_path / "held_out.npz", names=["smile", "frown"], strengths=[0.5, 1.0], seeds=range(4))
     return str(tmp_path / "held_out.npy")
 
 

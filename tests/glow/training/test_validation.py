@@ -11,24 +11,25 @@ from flowxfer.errors import InputError
 from flowxfer.glow import Glow
 from flowxfer.glow.pixels import from_pixels
 from flowxfer.glow.training.pictures import draw_samples, draw_transfers, save_grid
-from flowxfer.glow.training.validation import HeldOut, measure, transfer, validate
+from flowxfer.glow.training.validation import measure, transfer, validate
+from flowxfer.images.heldout import HeldOut
 from tests.glow.training.conftest import SIZE, TINY
 
 
 def test_held_out_people_are_read_at_full_strength(held_out: str) -> None:
-    people = HeldOut.load(held_out)
+    people = HeldOut.read(held_out)
     assert people.names == ("smile", "frown")
     pictures = np.load(held_out)
     assert np.array_equal(people.neutral, pictures[:, 0])
-    assert np.array_equal(people.expressions, pictures[:, [2, 4]])
+    assert np.array_equal(people.truth, pictures[:, [2, 4]])
 
 
 def test_a_file_of_another_form_is_an_error(held_out: str, tmp_path: Path) -> None:
     np.save(held_out, np.load(held_out)[:, :4])
-    with pytest.raises(InputError, match=re.escape("expected uint8 pictures (P, 1 + A·2, S, S, 3) in")):
-        HeldOut.load(held_out)
-    with pytest.raises(InputError, match=r"expected paired pictures and their .npz at .*none.npy"):
-        HeldOut.load(str(tmp_path / "none.npy"))
+    with pytest.raises(InputError, match=re.escape("expected uint8 pictures (P, 5, S, S, 3) of 4 people or more in")):
+        HeldOut.read(held_out)
+    with pytest.raises(InputError, match=r"expected held-out people and their .npz at .*none.npy"):
+        HeldOut.read(str(tmp_path / "none.npy"))
 
 
 def faces() -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +62,7 @@ def test_drift_is_what_happens_outside_the_changed_region() -> None:
 
 def test_pixel_arithmetic_is_exact_on_linear_expressions(held_out: str) -> None:
     torch.manual_seed(0)
-    flow, pixels = validate(Glow(TINY), HeldOut.load(held_out))
+    flow, pixels = validate(Glow(TINY), HeldOut.read(held_out))
     assert [row.expression for row in flow] == ["smile", "frown", "mean"]
     assert all(row.changed < 1e-9 and row.drift < 1e-4 and row.cosine > 0.999 for row in pixels)
     assert flow[2].whole == pytest.approx((flow[0].whole + flow[1].whole) / 2)
@@ -71,8 +72,8 @@ def test_pixel_arithmetic_is_exact_on_linear_expressions(held_out: str) -> None:
 def test_a_persons_own_expression_arrives_exactly(held_out: str, kind: str) -> None:
     torch.manual_seed(0)
     model = Glow(TINY)
-    people = HeldOut.load(held_out)
-    neutral, smile = (from_pixels(torch.from_numpy(p)) for p in (people.neutral, people.expressions[:, 0].copy()))
+    people = HeldOut.read(held_out)
+    neutral, smile = (from_pixels(torch.from_numpy(p)) for p in (people.neutral, people.truth[:, 0].copy()))
     model.initialize(torch.cat([neutral, smile]))
     made = transfer(model, neutral, neutral, smile, 1.0, kind)  # type: ignore[arg-type]
     assert torch.allclose(made, smile, atol=1e-5)
@@ -83,7 +84,7 @@ def test_pictures_show_what_they_say(held_out: str, tmp_path: Path) -> None:
     from PIL import Image
 
     torch.manual_seed(0)
-    people = HeldOut.load(held_out)
+    people = HeldOut.read(held_out)
     draw_samples(Glow(TINY), tmp_path / "samples.png", rows=2, columns=4)
     draw_transfers(Glow(TINY), tmp_path / "transfers.png", people, "raw")
     with Image.open(tmp_path / "samples.png") as image:

@@ -88,7 +88,7 @@ def test_a_resumed_run_writes_what_an_uninterrupted_one_writes(films, whole, tmp
 KILLED = """
 import os, signal, sys
 from flowxfer.video import open_sink, open_source
-from tests.video.test_segments import SEGMENT, write
+from tests.video.io.test_segments import SEGMENT, write
 film, output, last, where = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 if where == "join":
     import flowxfer.video.io.film_sink as module

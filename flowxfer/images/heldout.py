@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from flowxfer.errors import InputError, reason
-from flowxfer.evaluation.action_units import Floats
-from flowxfer.images import Pixels
 from flowxfer.images.arrays import read_npy, read_npz
+from flowxfer.images.reading import Pixels
+from flowxfer.types import Array
 
 __all__ = ["HeldOut"]
 
@@ -29,8 +29,8 @@ class HeldOut:
     """
 
     names: tuple[str, ...]
-    strengths: Floats
-    seeds: Floats
+    strengths: Array
+    seeds: Array
     neutral: Pixels
     expressions: Pixels
 
@@ -55,7 +55,13 @@ class HeldOut:
             got = f"{pictures.dtype} {pictures.shape}"
             raise InputError(f"expected uint8 pictures (P, {count}, S, S, 3) of 4 people or more in {path}, got {got}")
         shape = len(pictures), len(names), len(strengths), *pictures.shape[2:]
-        return cls(tuple(map(str, names)), strengths, seeds, pictures[:, 0], pictures[:, 1:].reshape(shape))
+        return cls(
+            tuple(map(str, names)),
+            strengths,
+            seeds,
+            np.ascontiguousarray(pictures[:, 0]),
+            pictures[:, 1:].reshape(shape),
+        )
 
     @property
     def truth(self) -> Pixels:
