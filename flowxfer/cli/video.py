@@ -24,7 +24,7 @@ from flowxfer.cli.performing import (
     performer,
     strength,
 )
-from flowxfer.cli.running import measure, transferer
+from flowxfer.cli.running import inputs, measure, transferer
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def video(
         overwrite=force,
         log=log,
         preview=preview,
+        keep=tuple(inputs()),
     )
     marking = marks(marked)
     flow = transferer(compute)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from io import BufferedWriter
 from pathlib import Path
@@ -14,7 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
 from flowxfer.faces import Patch
-from flowxfer.files import sync
+from flowxfer.files import put, sync
 from flowxfer.provenance import Mark, stamp
 
 from .colours import add_change, as_format, enlarged, from_rgb
@@ -88,7 +87,7 @@ class FilmMedium:
         if self._mark is not None:
             stamp(joined, self._mark)
         sync(joined)  # before the segments go
-        os.replace(joined, self._work.output)
+        put(joined, self._work.output)
 
     def _picture(self, frame: Frame, new: New, box: Box | None) -> VideoFrame:
         """Make the picture that is encoded: the native one where there is one, plus the change."""

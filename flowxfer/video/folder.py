@@ -20,9 +20,9 @@ from .processing import process
 from .source import Sources
 from .workers import Do, FilmTask, devices_of, share
 
-__all__ = ["Outcome", "films_in", "process_folder"]
+__all__ = ["FILMS", "Outcome", "films_in", "process_folder"]
 
-_FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".mts")
+FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".mts")
 _WRITTEN = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def films_in(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(
         path
         for path in Path(folder).iterdir()
-        if path.suffix.lower() in _FILMS and path.name[0] != "." and path.is_file()
+        if path.suffix.lower() in FILMS and path.name[0] != "." and path.is_file()
     )
 
 
@@ -89,7 +89,7 @@ def process_folder(
     """
     films = films_in(folder)
     if not films:
-        raise VideoError(f"expected films ({', '.join(_FILMS)}) in {folder}, but there are none")
+        raise VideoError(f"expected films ({', '.join(FILMS)}) in {folder}, but there are none")
     transferer = transferer or Transferer()
     tasks = _tasks(films, Path(output), options)
     do = partial(

@@ -35,7 +35,8 @@ class Options:
         codec: of the film that is written, see :func:`~flowxfer.video.open_sink`.
         quality: likewise.
         resume: go on with an unfinished run.
-        overwrite: replace what is there.
+        overwrite: replace what is there, be it the output, the log or the preview.
+        keep: files that are never replaced, such as the performer's pictures; the source and the driver always are.
         log: a file for one JSON line a frame: index, time, whether a face was found, its score, box and alpha.
         preview: write every n-th frame on one sheet, NAME.preview.png beside the output.
         mark: what the output and the preview say of how they were made, to which the strength is added; by default
@@ -56,6 +57,7 @@ class Options:
     quality: int | None = None
     resume: bool = False
     overwrite: bool = False
+    keep: tuple[Path, ...] = ()
     log: str | os.PathLike[str] | None = None
     preview: int | None = None
     mark: Mark | None = None

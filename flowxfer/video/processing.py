@@ -139,7 +139,9 @@ def drive(
         InputError: an argument is out of its range, or there is no face in the photograph or the driver.
         VideoError: a film cannot be read or written.
     """
-    job = Job(transferer or Transferer(), alpha, _pasting(options, paste_face))
+    read = [Path(each) for each in (driver, target) if isinstance(each, (str, os.PathLike))]
+    options = replace(_pasting(options, paste_face), keep=(*options.keep, *read))
+    job = Job(transferer or Transferer(), alpha, options)
     photo = _photo(target)
     with _opened(driver, options, in_range=photo is not None) as film:
         calm = _neutral(job, driver, film, neutral, neutral_frames)

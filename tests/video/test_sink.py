@@ -262,7 +262,7 @@ def test_pictures_keep_their_names(tmp_path):
         Image.fromarray(picture(3)).save(tmp_path / "in" / name)
     output = write(tmp_path / "in", tmp_path / "out")
     assert sorted(path.name for path in output.iterdir()) == ["a.png", "b10.png", "b9.png"]
-    with pytest.raises(VideoError, match=r"expected an output beside the source, got the source itself"):
+    with pytest.raises(VideoError, match=r"expected a name of its own for each output, got"):
         open_sink(tmp_path / "in", open_source(tmp_path / "in"), overwrite=True)
 
 
