@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
+import av
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
+from flowxfer.errors import VideoError
 from flowxfer.faces import Patch
 from flowxfer.files import put, sync
 from flowxfer.provenance import Mark, stamp
 
 from .colours import add_change, as_format, enlarged, from_rgb
+from .copies import telling
 from .encoders import Encoder
 from .frames import Box, Frame, New, shown
 from .join import join, payload
@@ -35,10 +39,13 @@ class FilmMedium:
         source: where the frames come from.
         encoder: what encodes them.
         mark: what the film says of how it was made.
+        copied: the streams of the source's film that go into the new one.
     """
 
-    def __init__(self, work: Work, source: Source, encoder: Encoder, mark: Mark | None) -> None:
-        self._work, self._source, self._encoder, self._mark = work, source, encoder, mark
+    def __init__(
+        self, work: Work, source: Source, encoder: Encoder, mark: Mark | None, copied: Sequence[int] = ()
+    ) -> None:
+        self._work, self._source, self._encoder, self._mark, self._copied = work, source, encoder, mark, copied
         self._context: VideoCodecContext | None = None
         self._payload: BufferedWriter | None = None
         self._digest = hashlib.sha256()
@@ -81,9 +88,20 @@ class FilmMedium:
             self._payload = None
 
     def finish(self) -> None:
-        """Join the segments with the source's sound, and put the film into its place."""
+        """Join the segments with the source's sound, and put the film into its place.
+
+        Raises:
+            VideoError: the container refuses it.
+        """
         joined = self._work.folder / f"joined{self._work.output.suffix.lower()}"
-        join(joined, self._encoder, self._work, self._source, self._mark)
+        with telling() as why:
+            try:
+                join(joined, self._encoder, self._work, self._source, self._mark, self._copied)
+            except av.ArgumentError as error:
+                raise VideoError(
+                    f"expected to join {self._work.output}, but FFmpeg refuses it: "
+                    f"{why(error)}; what was done is kept in {self._work.folder}"
+                ) from error
         if self._mark is not None:
             stamp(joined, self._mark)
         sync(joined)  # before the segments go

@@ -14,11 +14,13 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
 
+from .clock import clock_of
 from .film_frame import FilmFrame
 from .frames import Frame
 from .look import UPRIGHT, Look, Turn
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _SEEK_MARGIN = 1  # seconds; a container's index is sorted by decoding time, which runs ahead of what is shown
 _BROKEN_OFF = 0.5  # seconds without a frame at a film's end, which are worth a warning
+_MOST_RATE = 1000  # frames a second
 _HEAD = 1 << 20  # bytes at either end of a film that tell it from others
 
 
@@ -57,12 +60,13 @@ class FilmSource(Source):
         self.damaged = 0
         with open_film(path) as container:
             stream = _video(container, path)
+            self.clock = clock_of(container, path)
             first = next(self._pictures(container, stream), None)
             if first is None:
                 raise VideoError(f"expected at least one frame in {path}, but none can be decoded; is it cut short?")
             self.look = _look(stream, first)
             self._first_tick = _first_tick(container, stream, self.look.time_base)
-            self._seconds = float(_duration(container, stream))
+            self._seconds = float(self.clock.end - self.begin if self.clock.end else _duration(container, stream))
             self.count = self._estimate(stream.frames)
         self.damaged = 0
         self.size, self.rate = self.look.size, self.look.rate
@@ -109,7 +113,8 @@ class FilmSource(Source):
     def _timed(self, start: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
         """Decode from a key frame before the start on, or from the beginning where the index leads astray."""
         step, last = max(1, round(1 / self.look.rate / self.look.time_base)), None
-        for tick, picture in self._from_key_frame(start) if start > _SEEK_MARGIN else self._from_beginning():
+        seeks = start > _SEEK_MARGIN and not self.clock.breaks
+        for tick, picture in self._from_key_frame(start) if seeks else self._from_beginning():
             if tick is None:
                 tick = self._first_tick if last is None else last + step
             elif last is not None and tick <= last:
@@ -142,6 +147,8 @@ class FilmSource(Source):
         """Decode, past what is damaged."""
         stream.thread_type = "AUTO"
         packets = container.demux(stream)
+        if self.clock.breaks:
+            packets = self.clock.steady(packets)
         while True:
             try:
                 packet = next(packets, None)
@@ -193,8 +200,9 @@ def _reason(error: BaseException) -> str:
 
 def _video(container: InputContainer, path: Path) -> VideoStream:
     stream = container.streams.best("video")
-    if not isinstance(stream, VideoStream):
-        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        kinds = ", ".join(sorted({each.type for each in container.streams if each is not stream})) or "nothing"
+        kinds += ", and a cover" if stream else ""
         raise VideoError(f"expected a video stream in {path}, got {kinds}")
     return stream
 
@@ -206,7 +214,7 @@ def _look(stream: VideoStream, first: VideoFrame) -> Look:
     return Look(
         height=first.height,
         width=first.width,
-        rate=stream.average_rate or stream.guessed_rate or Fraction(25),
+        rate=_rate(stream),
         time_base=stream.time_base or Fraction(1, 90_000),
         pixel_format=first.format.name,
         turn=Turn.from_matrix(tuple(numbers)) if numbers else UPRIGHT,
@@ -216,6 +224,12 @@ def _look(stream: VideoStream, first: VideoFrame) -> Look:
         primaries=int(context.color_primaries),
         transfer=int(context.color_trc),
     )
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    """Frames a second; of raw DV the container says that a tick is a frame, and what the codec says is right."""
+    rates = (stream.average_rate, stream.guessed_rate)
+    return next((rate for rate in rates if rate and rate <= _MOST_RATE), Fraction(25))
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> Fraction:

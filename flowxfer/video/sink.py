@@ -132,13 +132,16 @@ def open_sink(
         return SegmentedSink(work, PictureMedium(work, getattr(source, "names", None), mark), segment_frames, log_path)
     require_av(f"the film {path}")
     check_suffix(path, mark)
+    from .copies import holdable
     from .encoders import choose_encoder
     from .film_sink import FilmMedium
+    from .film_source import FilmSource
 
     encoder = choose_encoder(path, source.look, codec, quality)
     encoder.open()  # what it refuses, it refuses before there is work to lose
     work = Work(path, job | {"encoder": encoder.identity()}, resume=resume, overwrite=overwrite)
-    return SegmentedSink(work, FilmMedium(work, source, encoder, mark), segment_frames, log_path)
+    copied = holdable(source, path) if isinstance(source, FilmSource) else ()
+    return SegmentedSink(work, FilmMedium(work, source, encoder, mark, copied), segment_frames, log_path)
 
 
 def check_free(path: Path, others: Sequence[Path | None], *, overwrite: bool) -> None:
