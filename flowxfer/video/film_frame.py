@@ -7,15 +7,16 @@ from fractions import Fraction
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
+from PIL import Image
 
 from flowxfer.images import Pixels
 
 from .colours import to_rgb
 from .frames import Frame
-from .look import Turn
+from .look import Look, Turn
 from .planar import cut_out, luma
 
-__all__ = ["FilmFrame"]
+__all__ = ["FilmFrame", "StretchedFrame"]
 
 _AROUND_PX = 8  # so that chroma between samples is the same at the border of a part
 
@@ -71,3 +72,34 @@ class FilmFrame(Frame):
         stored = stored[more_top : stored.shape[0] - more_bottom, more_left : stored.shape[1] - more_right]
         upright = self._turn.upright(stored)
         return upright[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+
+
+class StretchedFrame(Frame):
+    """A frame whose stored pixels are not square, as it is shown.
+
+    Args:
+        index: from 0.
+        time: in seconds.
+        native: the decoder's picture.
+        look: how it is stored.
+    """
+
+    native: VideoFrame
+
+    def __init__(self, index: int, time: Fraction, native: VideoFrame, look: Look) -> None:
+        super().__init__(index, time, None, native)
+        self._look = look
+
+    @property
+    def pixels(self) -> Pixels:
+        """The whole picture, with square pixels; it is kept once it was asked for."""
+        if self._pixels is None:
+            shown = self._look.shown
+            picture = Image.fromarray(to_rgb(self.native)).resize((shown.width, shown.height), Image.Resampling.BICUBIC)
+            self._pixels = self._look.turn.upright(np.asarray(picture))
+        return self._pixels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the pixels."""
+        return (*self._look.shown.size, 3)

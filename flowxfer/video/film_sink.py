@@ -10,20 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
+from PIL import Image
 
 from flowxfer.errors import VideoError
 from flowxfer.faces import Patch
 from flowxfer.files import put, sync
+from flowxfer.images import Pixels
 from flowxfer.provenance import Mark, stamp
 
-from .colours import add_change, as_format, enlarged, from_rgb
+from .colours import add_change, add_shown_change, as_format, enlarged, from_rgb
 from .copies import telling
 from .encoders import Encoder
+from .fields import flagged
 from .frames import Box, Frame, New, shown
 from .join import join, payload
+from .look import PROGRESSIVE
 from .planar import add_patch
 from .source import Source
 from .work import Work
@@ -111,14 +116,23 @@ class FilmMedium:
         """Make the picture that is encoded: the native one where there is one, plus the change."""
         look, own = self._encoder.look, self._source.look
         if not isinstance(frame.native, VideoFrame) or own.turn != look.turn:
-            return enlarged(from_rgb(shown(frame, new), look), look.height, look.width)
-        picture = as_format(frame.native, look)
-        if box is not None and not (isinstance(new, Patch) and add_patch(picture, new, box, own.turn)):
+            picture = from_rgb(_resized(shown(frame, new), own.size), look)
+        else:
+            picture = as_format(frame.native, look)
+            if box is not None:
+                self._change(picture, frame, new, box)
+        picture = enlarged(picture, look.height, look.width)
+        return picture if picture is frame.native or look.fields == PROGRESSIVE else flagged(picture, look.fields)
+
+    def _change(self, picture: VideoFrame, frame: Frame, new: New, box: Box) -> None:
+        own = self._source.look
+        if own.is_squeezed:
+            add_shown_change(picture, frame.pixels, shown(frame, new), box, own)
+        elif not (isinstance(new, Patch) and add_patch(picture, new, box, own.turn)):
             after = shown(frame, new)
             add_change(
                 picture, own.turn.stored(frame.pixels), own.turn.stored(after), own.turn.stored_box(box, *own.size)
             )
-        return enlarged(picture, look.height, look.width)
 
     def _take(self, packets: list[Packet[Any]]) -> None:
         assert self._payload is not None
@@ -128,3 +142,10 @@ class FilmMedium:
             self._digest.update(data)
             assert packet.pts is not None
             self._packets.append((packet.size, packet.pts, packet.is_keyframe))
+
+
+def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Show a picture in another height and width: that of pixels that are not square."""
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BICUBIC))

@@ -21,8 +21,11 @@ from av.video.stream import VideoStream
 from flowxfer.errors import VideoError
 
 from .clock import clock_of
-from .film_frame import FilmFrame
+from .colours import is_transparent
+from .fields import deinterlaced, order_of
+from .film_frame import FilmFrame, StretchedFrame
 from .frames import Frame
+from .light import light_of
 from .look import UPRIGHT, Look, Turn
 from .source import Source
 
@@ -40,14 +43,15 @@ class FilmSource(Source):
     """The frames of a film's first (or default) video stream.
 
     Times are the container's own, counted from its beginning: 0 where the film starts at 0 or, as sound with
-    encoder delay does, a little before. Damaged packets are skipped, as players do, with a warning and counted in
-    ``damaged``; the frame before is then shown longer, so that sound and picture stay together. A film that breaks
-    off gives what it has, with a warning.
+    encoder delay does, a little before. Pixels that are not square are made so, and a clock that starts again runs on.
+    Damaged packets are skipped, as players do, with a warning and counted in ``damaged``; the frame before is then
+    shown longer, so that sound and picture stay together. A film that breaks off gives what it has, with a warning.
 
     Args:
         path: of the film.
         start: seconds; the first frame is the first that is shown at this time or later.
         end: seconds; frames shown at this time or later are left out. None is the film's end.
+        deinterlace: make whole pictures of interlaced ones.
 
     Raises:
         VideoError: there is no such file, no film in it, no video stream, or no frame in it.
@@ -55,8 +59,15 @@ class FilmSource(Source):
 
     path: Path
 
-    def __init__(self, path: Path, *, start: Fraction | None = None, end: Fraction | None = None) -> None:
-        self.path, self.start, self.end = path, start, end
+    def __init__(
+        self,
+        path: Path,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        deinterlace: bool = False,
+    ) -> None:
+        self.path, self.start, self.end, self._deinterlace = path, start, end, deinterlace
         self.damaged = 0
         with open_film(path) as container:
             stream = _video(container, path)
@@ -69,8 +80,8 @@ class FilmSource(Source):
             self._seconds = float(self.clock.end - self.begin if self.clock.end else _duration(container, stream))
             self.count = self._estimate(stream.frames)
         self.damaged = 0
-        self.size, self.rate = self.look.size, self.look.rate
-        self.fingerprint = _fingerprint(path, start, end)
+        self.size, self.rate = self.look.shown.size, self.look.rate
+        self.fingerprint = _fingerprint(path, start, end) + ("deinterlaced" if deinterlace else "")
 
     @property
     def begin(self) -> Fraction:
@@ -93,7 +104,9 @@ class FilmSource(Source):
                     f"{picture.height} at {float(time):.3f} s; choose a range of one size by start and end"
                 )
             if index >= first:
-                yield FilmFrame(index, time, picture, self.look.turn)
+                squeezed, turn = self.look.is_squeezed, self.look.turn
+                frame = StretchedFrame(index, time, picture, self.look) if squeezed else None
+                yield frame or FilmFrame(index, time, picture, turn)
         if index < 0:
             raise VideoError(f"expected a frame between {self._range()} of {self.path}, but there is none")
         missing = self._seconds - float(time + 1 / self.look.rate)
@@ -144,6 +157,10 @@ class FilmSource(Source):
                 yield picture.pts, picture
 
     def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        pictures = self._decoded(container, stream)
+        return deinterlaced(pictures) if self._deinterlace else pictures
+
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Decode, past what is damaged."""
         stream.thread_type = "AUTO"
         packets = container.demux(stream)
@@ -223,6 +240,9 @@ def _look(stream: VideoStream, first: VideoFrame) -> Look:
         range=int(context.color_range),
         primaries=int(context.color_primaries),
         transfer=int(context.color_trc),
+        fields=order_of(first),
+        light=light_of(first),
+        transparent=is_transparent(first) or stream.metadata.get("alpha_mode") == "1",  # VP8's and VP9's, not decoded
     )
 
 

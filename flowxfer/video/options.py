@@ -32,6 +32,7 @@ class Options:
         start: seconds; where to begin.
         end: seconds; where to stop.
         rate: frames per second, where the source is pictures.
+        deinterlace: make whole pictures of interlaced ones; otherwise H.264, ProRes, MPEG-2 and FFV1 keep the fields.
         codec: of the film that is written, see :func:`~flowxfer.video.open_sink`.
         quality: likewise.
         resume: go on with an unfinished run.
@@ -53,6 +54,7 @@ class Options:
     start: float | None = None
     end: float | None = None
     rate: float | None = None
+    deinterlace: bool = False
     codec: str | None = None
     quality: int | None = None
     resume: bool = False

@@ -97,7 +97,7 @@ def edit(
         raise InputError(f"expected one expression for all frames, got {len(expressions)}")
     change = Edit(job.transferer, expressions, mean, alpha, Smoothing(options.smooth))
     settings = {"use": "edit", "expression": _digest(expressions), "neutral": _digest(mean)}
-    with open_source(source, start=options.start, end=options.end, rate=options.rate) as film:
+    with _opened(source, options, in_range=True) as film:
 
         def steps(first: int, state: dict[str, Any]) -> Iterator[Step]:
             return followed(film.frames(first), job.tracker(options.face, state.get("tracker")))
@@ -193,7 +193,8 @@ def _onto_film(
 
 def _opened(source: Sources, options: Options, *, in_range: bool) -> Source:
     if in_range:
-        return open_source(source, start=options.start, end=options.end, rate=options.rate)
+        whole = options.deinterlace
+        return open_source(source, start=options.start, end=options.end, rate=options.rate, deinterlace=whole)
     return open_source(source)
 
 

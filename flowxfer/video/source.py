@@ -32,7 +32,7 @@ class Source:
         path: the film, or the folder of the pictures; None for an iterable.
         start: where the range begins, in seconds; None is the source's beginning.
         end: where the range ends; None is the source's end.
-        size: height and width of the upright pictures.
+        size: height and width of the upright pictures, with square pixels.
         rate: average frames per second.
         count: how many frames the range holds, an estimate for films; None if nobody knows.
         fingerprint: tells this source and its range from others; None for an iterable.
@@ -66,7 +66,12 @@ class Source:
 
 
 def open_source(
-    source: Sources, *, start: float | None = None, end: float | None = None, rate: float | None = None
+    source: Sources,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    rate: float | None = None,
+    deinterlace: bool = False,
 ) -> Source:
     """Open a film, a folder of pictures, a pattern such as ``frames/*.png``, or an iterable.
 
@@ -75,6 +80,7 @@ def open_source(
         start: seconds; the first frame is the first that is shown at this time or later.
         end: seconds; frames that are shown at this time or later are left out.
         rate: frames per second of pictures, 25 by default; films have their own.
+        deinterlace: of a film; make whole pictures of interlaced ones.
 
     Raises:
         VideoError: there is nothing that can be read; the message says what is there.
@@ -104,7 +110,7 @@ def open_source(
     require_av(f"the film {path}")
     from .film_source import FilmSource
 
-    return FilmSource(path, start=begin, end=stop)
+    return FilmSource(path, start=begin, end=stop, deinterlace=deinterlace)
 
 
 def require_av(purpose: str) -> None:
