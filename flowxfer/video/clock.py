@@ -11,15 +11,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.frame import VideoFrame
 
-__all__ = ["Clock", "clock_of"]
+__all__ = ["Clock", "InOrder", "clock_of"]
 
 _MAY_START_AGAIN = 0x0200  # AVFMT_TS_DISCONT
+_MOST_REORDERED = 17  # pictures that a decoder of H.264 or HEVC may hold back, and the next
 _BACK, _AHEAD = Fraction(1, 10), 10  # seconds that a time may be off from the one before, as FFmpeg has them
 
 
@@ -98,3 +101,23 @@ def _breaks(packets: Iterable[Packet[Any]], telling: set[int]) -> Clock:
                 breaks.setdefault(index, []).append((counts.get(index, 0), shift))
             counts[index] = counts.get(index, 0) + 1
     return Clock(breaks, end if breaks else None)
+
+
+class InOrder:
+    """Gives pictures, as they are shown one after the other, the times of their packets in order."""
+
+    def __init__(self) -> None:
+        self._waiting = list[int]()
+
+    def expect(self, packet: Packet[Any]) -> None:
+        """Take note of a packet whose picture will come."""
+        tick = packet.dts if packet.pts is None else packet.pts
+        if packet.size and tick is not None:
+            heappush(self._waiting, tick)
+
+    def stamp(self, picture: VideoFrame) -> None:
+        """Give a picture the first time that is waiting."""
+        while len(self._waiting) > _MOST_REORDERED:  # pictures that never came, of damaged packets
+            heappop(self._waiting)
+        if self._waiting:
+            picture.pts = heappop(self._waiting)

@@ -43,7 +43,13 @@ _LOSSLESS = {
 }
 _QUIET = {"libx265": {"x265-params": "log-level=error"}}
 _MATROSKA = (".mkv", ".webm")
-_TELLS_ASPECT = ("libx264", "libx265", "ffv1")  # in their own headers; PyAV does not tell Matroska
+_TELLS_ASPECT = (
+    "libx264",
+    "libx265",
+    "ffv1",
+    "mpeg4",
+    "mpeg2video",
+)  # in their headers; PyAV tells no Matroska
 _EVEN = ("libx264", "libx265", "libsvtav1")  # take whole chroma samples only
 _FIELDS = ("libx264", "mpeg2video", "prores_ks", "ffv1")  # keep them apart
 _BT709, _LIMITED = 1, 1  # in AVColorSpace, AVColorPrimaries and AVColorTransferCharacteristic; AVColorRange
@@ -150,10 +156,11 @@ def choose_encoder(output: Path, look: Look, codec: str | None = None, quality: 
             raise VideoError(f"a {suffix} film cannot hold {asked}; .webm holds VP9 and AV1, .mp4 also H.264 and HEVC")
         separate = bool(container.format.flags & _GLOBAL_HEADER)
         held = container.supported_codecs
-    options, stored = _options(name, asked, quality), _stored(_turned(look, suffix), name, formats)
-    if suffix in _MATROSKA and name not in _TELLS_ASPECT and look.aspect not in (None, 1):
+    if suffix in _MATROSKA and name not in _TELLS_ASPECT and look.is_squeezed:
         text = "pixels become square in a %s film of %s, the source's have an aspect of %s; .mp4 keeps it"
         log.warning(text, suffix, asked, look.aspect)
+        look = look.shown
+    options, stored = _options(name, asked, quality), _stored(_turned(look, suffix), name, formats)
     if (bits := _bits(stored.pixel_format)) < _bits(look.pixel_format):
         text = "colours lose bits in a %s film of %s, the source's have %d and %d are kept; %s"
         log.warning(text, suffix, asked, _bits(look.pixel_format), bits, _deeper(look.pixel_format, bits, held))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 
 import av
 from av.filter import Graph
@@ -56,9 +57,8 @@ def deinterlaced(pictures: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
 
 def _graph(picture: VideoFrame, *filters: tuple[str, str]) -> Graph:
     graph = Graph()
-    source = graph.add_buffer(
-        width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base
-    )
+    unit = picture.time_base or Fraction(1)
+    source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=unit)
     graph.link_nodes(source, *(graph.add(*each) for each in filters), graph.add("buffersink")).configure()
     return graph
 

@@ -24,10 +24,12 @@ from flowxfer.provenance import Mark, stamp
 
 from .colours import add_change, add_shown_change, as_format, enlarged, from_rgb
 from .copies import telling
+from .differences import warn_of_differences
 from .encoders import Encoder
 from .fields import flagged
+from .film_source import FilmSource
 from .frames import Box, Frame, New, shown
-from .join import join, payload
+from .join import join, payload, shown_times
 from .look import PROGRESSIVE
 from .planar import add_patch
 from .source import Source
@@ -107,6 +109,9 @@ class FilmMedium:
                     f"expected to join {self._work.output}, but FFmpeg refuses it: "
                     f"{why(error)}; what was done is kept in {self._work.folder}"
                 ) from error
+        if isinstance(self._source, FilmSource):
+            shown, look = shown_times(self._work, self._encoder, self._source), self._encoder.look
+            warn_of_differences(self._source, joined, shown, upright=look.turn != self._source.look.turn)
         if self._mark is not None:
             stamp(joined, self._mark)
         sync(joined)  # before the segments go
@@ -115,8 +120,9 @@ class FilmMedium:
     def _picture(self, frame: Frame, new: New, box: Box | None) -> VideoFrame:
         """Make the picture that is encoded: the native one where there is one, plus the change."""
         look, own = self._encoder.look, self._source.look
-        if not isinstance(frame.native, VideoFrame) or own.turn != look.turn:
-            picture = from_rgb(_resized(shown(frame, new), own.size), look)
+        if not isinstance(frame.native, VideoFrame) or (own.turn, own.aspect) != (look.turn, look.aspect):
+            size = own.size if look.is_squeezed else own.shown.size
+            picture = from_rgb(_resized(shown(frame, new), size), look)
         else:
             picture = as_format(frame.native, look)
             if box is not None:

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
 
-from .clock import clock_of
+from .clock import InOrder, clock_of
 from .colours import is_transparent
 from .fields import deinterlaced, order_of
 from .film_frame import FilmFrame, StretchedFrame
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _SEEK_MARGIN = 1  # seconds; a container's index is sorted by decoding time, which runs ahead of what is shown
 _BROKEN_OFF = 0.5  # seconds without a frame at a film's end, which are worth a warning
+_UNORDERED = ("avi",)  # containers that know when pictures are decoded, not when they are shown
 _MOST_RATE = 1000  # frames a second
 _HEAD = 1 << 20  # bytes at either end of a film that tell it from others
 
@@ -166,6 +167,7 @@ class FilmSource(Source):
         packets = container.demux(stream)
         if self.clock.breaks:
             packets = self.clock.steady(packets)
+        order = InOrder() if container.format.name in _UNORDERED else None
         while True:
             try:
                 packet = next(packets, None)
@@ -176,8 +178,12 @@ class FilmSource(Source):
             except (av.FFmpegError, OSError) as error:
                 log.warning("%s breaks off: %s", self.path, error)
                 return
+            if order is not None and packet is not None:
+                order.expect(packet)
             for picture in pictures:
                 self.damaged += picture.is_corrupt
+                if order is not None:
+                    order.stamp(picture)
                 yield picture
             if packet is None:
                 return
@@ -235,7 +241,7 @@ def _look(stream: VideoStream, first: VideoFrame) -> Look:
         time_base=stream.time_base or Fraction(1, 90_000),
         pixel_format=first.format.name,
         turn=Turn.from_matrix(tuple(numbers)) if numbers else UPRIGHT,
-        aspect=stream.sample_aspect_ratio or None,
+        aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or None,
         matrix=int(context.colorspace),
         range=int(context.color_range),
         primaries=int(context.color_primaries),

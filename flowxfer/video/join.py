@@ -22,7 +22,7 @@ from .film_source import FilmSource, open_film
 from .source import Source
 from .work import Work
 
-__all__ = ["join", "payload"]
+__all__ = ["join", "payload", "shown_times"]
 
 
 def payload(work: Work, number: int) -> Path:
@@ -47,8 +47,7 @@ def join(
         copied: the streams of the source's film that the container can hold, as :func:`.copies.holdable` found them.
     """
     coded = _Coded(work)
-    # A range begins at 0 with its first frame; a whole film keeps the times that it has.
-    shift = coded.ticks[0] * encoder.look.time_base if source.start is not None else Fraction(0)
+    shift = _shift(coded, encoder, source)
     is_mp4 = target.suffix in (".mp4", ".m4v", ".mov")
     options = {"movflags": "+faststart"} if is_mp4 else {"avoid_negative_ts": "disabled"}
     with av.open(str(target), "w", container_options=options) as container:
@@ -75,6 +74,18 @@ def join(
             ]
             for packet in heapq.merge(*packets, key=_seconds):
                 container.mux(packet)
+
+
+def shown_times(work: Work, encoder: Encoder, source: Source) -> list[Fraction]:
+    """List when the frames of the joined film are shown, in seconds."""
+    coded = _Coded(work)
+    shift = _shift(coded, encoder, source)
+    return [tick * encoder.look.time_base - shift for tick in coded.ticks]
+
+
+def _shift(coded: _Coded, encoder: Encoder, source: Source) -> Fraction:
+    """What is taken from times: a range begins at 0 with its first frame, a whole film keeps the times that it has."""
+    return coded.ticks[0] * encoder.look.time_base if source.start is not None else Fraction(0)
 
 
 class _Coded:

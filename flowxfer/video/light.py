@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from av.sidedata.sidedata import Type
-from av.video.frame import VideoFrame
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
 
 __all__ = ["NO_LIGHT", "Light", "light_of"]
 
@@ -54,6 +55,8 @@ _MOST = struct.Struct("=2I")  # AVContentLightMetadata
 
 def light_of(picture: VideoFrame) -> Light:
     """Read what a picture says."""
+    from av.sidedata.sidedata import Type
+
     said = picture.side_data
     display, most = said.get(Type.MASTERING_DISPLAY_METADATA), said.get(Type.CONTENT_LIGHT_LEVEL)  # type: ignore[call-overload]
     return Light(
