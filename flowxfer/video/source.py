@@ -101,16 +101,25 @@ def open_source(
             raise InputError(f"expected a film, pictures or an iterable of frames, got {type(source).__name__}")
         return IterableSource(source, rate=frame_rate, start=begin, end=stop)
     path = Path(source)
+    from .animation_source import AnimationSource, is_animated
+
+    if path.suffix.lower() in _PICTURES and path.is_file() and is_animated(path):
+        _no_rate(rate, path)
+        return AnimationSource(path, start=begin, end=stop)
     if path.is_dir() or (glob.has_magic(str(path)) and not path.exists()) or path.suffix.lower() in _PICTURES:
         return PictureSource(path, rate=frame_rate, start=begin, end=stop)
-    if rate is not None:
-        raise InputError(f"expected no rate, because the film {path} has its own, got {rate}; it is for pictures")
+    _no_rate(rate, path)
     if not path.is_file():
         raise VideoError(f"expected a film or pictures at {path}, but there is nothing")
     require_av(f"the film {path}")
     from .film_source import FilmSource
 
     return FilmSource(path, start=begin, end=stop, deinterlace=deinterlace)
+
+
+def _no_rate(rate: float | None, path: Path) -> None:
+    if rate is not None:
+        raise InputError(f"expected no rate, because the film {path} has its own, got {rate}; it is for pictures")
 
 
 def require_av(purpose: str) -> None:
