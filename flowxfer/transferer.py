@@ -10,15 +10,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from flowxfer import hub
-from flowxfer.attributes import Attributes
 from flowxfer.bundle import Bundle, LatentKind, Manifest, Precision
-from flowxfer.engine import Chunk, EngineName, start
+from flowxfer.directions import Attributes
+from flowxfer.engines.ort.cuda import Variant
+from flowxfer.engines.protocol import EngineName
+from flowxfer.engines.round_trip import check_round_trip, lost
+from flowxfer.engines.start import start
 from flowxfer.errors import InputError
-from flowxfer.gpu import Variant
 from flowxfer.images import Pixels, Sources, load_faces
-from flowxfer.latents import Alpha, Array, Latents, alpha_per_level
-from flowxfer.round_trips import check_round_trip, lost
+from flowxfer.latents import Latents, alpha_per_level
+from flowxfer.models import hub
+from flowxfer.types import Alpha, Array, Chunk
 
 Faces: TypeAlias = "Sources | Latents"
 
@@ -52,7 +54,7 @@ class Transferer:
         BundleError: the model's files are missing or damaged.
         DownloadError: the model has to be downloaded and cannot be.
         ExactnessError: in an exact precision, pixels do not come back here. What is not known to be safe is tried
-            when it is first loaded; see :mod:`flowxfer.round_trips`.
+            when it is first loaded; see :mod:`flowxfer.engines.round_trip`.
         InputError: a variant that the model has not, or a precision that the engine has not.
         MissingExtraError: the engine is not installed.
         ProviderError: a provider that was asked for cannot be had.
@@ -88,7 +90,7 @@ class Transferer:
         self._session = start(engine, self._bundle, **settings)
         self._anew = partial(Transferer, self._bundle.path, engine=engine, **settings)
         self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
-        check_round_trip(self, self._session)
+        check_round_trip(self._session, self.manifest)
 
     def __reduce__(self) -> tuple[Callable[[], Transferer], tuple[()]]:
         return self._anew, ()
@@ -282,10 +284,10 @@ class Transferer:
     def self_test(self) -> float:
         """Share of values that do not survive a round trip of difficult pictures; 0 in a sound exact precision.
 
-        The pictures are those of :mod:`flowxfer.probes`, encoded together and decoded one by one, and the other way
-        round.
+        The pictures are those of :mod:`flowxfer.engines.probes`, encoded together and decoded one by one, and the
+        other way round.
         """
-        return max(lost(self).values())
+        return max(lost(self._session, self.manifest).values())
 
     def _latents(self, chunks: Sequence[Chunk]) -> Latents:
         return Latents.on_device(chunks, self.manifest.model_hash, self.numerics)

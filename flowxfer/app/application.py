@@ -11,15 +11,14 @@ from pathlib import Path
 
 import gradio as gr
 
-from flowxfer.attributes import Attributes
+from flowxfer.app import attributes_tab, film_tab, other_tabs, style, transfer_tab
+from flowxfer.app.folder import FOLDER
+from flowxfer.app.making import Making
+from flowxfer.app.studio import Studio
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.provenance import Marks
 from flowxfer.transferer import Transferer
-
-from . import attributes_tab, film_tab, other_tabs, style, transfer_tab
-from .folder import FOLDER
-from .making import Making
-from .studio import Studio
 
 __all__ = ["create_app", "serving"]
 

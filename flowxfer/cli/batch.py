@@ -23,7 +23,7 @@ from flowxfer.cli.options import (
 )
 from flowxfer.cli.photo import Rotations
 from flowxfer.cli.running import alphas, downloading, inputs, names
-from flowxfer.engine import EngineName
+from flowxfer.engines.protocol import EngineName
 from flowxfer.errors import InputError
 from flowxfer.files import same_file
 
@@ -188,9 +188,9 @@ def _missing(sources: list[Path], folder: Path, naming: Callable[[Path, str], st
 
 
 def _film_name(path: Path, name: str) -> str:
-    from flowxfer.video.encoders import SUFFIXES
+    from flowxfer.video.io.suffixes import WRITTEN
 
-    return f"{name}{path.suffix}" if path.suffix.lower() in SUFFIXES else f"{path.name}{_OTHER_FILMS}"
+    return f"{name}{path.suffix}" if path.suffix.lower() in WRITTEN else f"{path.name}{_OTHER_FILMS}"
 
 
 def _maker(detector: str) -> Callable[[], Detector] | None:
@@ -202,8 +202,8 @@ def _maker(detector: str) -> Callable[[], Detector] | None:
 
 def _manifest(model: str) -> Manifest:
     """Find the model, without loading it: the workers do that."""
-    from flowxfer import hub
     from flowxfer.bundle import Bundle
+    from flowxfer.models import hub
 
     with downloading() as progress:
         return Bundle.open(hub.resolve(model, progress=progress)).manifest

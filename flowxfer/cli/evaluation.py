@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flowxfer.cli.demo import People
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute, Force
@@ -63,8 +62,9 @@ def paper(
     """
     from flowxfer.evaluation.cast import Cast
     from flowxfer.evaluation.paper import run
+    from flowxfer.images.people import TruePeople
 
-    cast = Cast.read(data or People.bundled().folder, source=source, expressions=expression or None)
+    cast = Cast.read(data or TruePeople.bundled().folder, source=source, expressions=expression or None)
     values, embedder, meter = alphas(strengths), _embedder(likeness, weights), _meter(action_units, openface)
     marking = marks(marked)
     flow = transferer(compute)
@@ -111,10 +111,11 @@ def fidelity(
 
     Errors are in units of that of no transfer: 0 is perfect, 1 is as good as doing nothing.
     """
-    from flowxfer.evaluation.fidelity import TruePeople, evaluate, no_transfer, pixel_arithmetic, summary
+    from flowxfer.evaluation.fidelity import evaluate, no_transfer, pixel_arithmetic, summary
     from flowxfer.evaluation.tables import write_tidy
+    from flowxfer.images.people import TruePeople
 
-    path, people = unused(output, force), TruePeople.read(data or People.bundled().folder)
+    path, people = unused(output, force), TruePeople.read(data) if data else TruePeople.bundled()
     values, embedder = alphas(strengths), _embedder(likeness, weights)
     flow = transferer(compute)
     methods = {"equation": flow.transfer, "pixels": pixel_arithmetic, "none": no_transfer}

@@ -80,9 +80,9 @@ def _options(group: Any, default: Any) -> Iterator[Parameter]:
 def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         from flowxfer.images import SUFFIXES
-        from flowxfer.video.folder import FILMS
+        from flowxfer.video.io.suffixes import READ
 
-        read = {*SUFFIXES, *FILMS, ".csv"}  # of a folder
+        read = {*SUFFIXES, *READ, ".csv"}  # of a folder
         yield from (file for file in path.rglob("*") if file.suffix.lower() in read)
     elif path.exists():
         yield path

@@ -67,7 +67,8 @@ def encode(
     """Map faces to latents."""
     import numpy as np
 
-    from flowxfer import images, openai_latents
+    from flowxfer import images
+    from flowxfer.directions import openai_latents
 
     if output is None and openai_output is None:
         raise InputError("expected where to write: --output latents.safetensors, --openai z.npy, or both")
@@ -96,7 +97,8 @@ def decode(
     force: Force = False,
 ) -> None:
     """Map latents back to faces: a picture for one, a folder for several."""
-    from flowxfer import images, openai_latents
+    from flowxfer import images
+    from flowxfer.directions import openai_latents
     from flowxfer.latents import Latents
 
     source = latents or openai

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
     from flowxfer.cli.options import Compute
-    from flowxfer.hub import Progress
+    from flowxfer.models.download import Progress
     from flowxfer.transferer import Transferer
     from flowxfer.video import Progress as FilmProgress
 
@@ -58,7 +58,7 @@ class Commands(TyperGroup):
 
 def transferer(compute: Compute, *, batch_size: int | None = None) -> Transferer:
     """Make a Transferer; a model that must be downloaded and converted first shows its progress."""
-    from flowxfer import hub
+    from flowxfer.models import hub
     from flowxfer.transferer import Transferer
 
     with downloading() as progress:

@@ -174,7 +174,7 @@ def _one(film: Path, output: Path, performance: dict[str, Any], options: Options
 
 
 def _all(folder: Path, output: Path, performance: dict[str, Any], options: Options) -> None:
-    from flowxfer.video import process_folder
+    from flowxfer.cluster import process_folder
 
     with measure(folder.name) as told:
         options = dataclasses.replace(options, progress=told)

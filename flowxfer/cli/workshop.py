@@ -17,7 +17,7 @@ from flowxfer.cli.options import Force
 from flowxfer.cli.running import steps, unused
 from flowxfer.errors import InputError, MissingExtraError
 from flowxfer.files import temporary_folder
-from flowxfer.hub import list_models, resolve
+from flowxfer.models.hub import list_models, resolve
 
 __all__ = ["export", "train"]
 

@@ -7,21 +7,18 @@ is compared with the picture that a perfect one would have given, in the regions
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer import images
-from flowxfer.errors import InputError, MissingExtraError, reason
+from flowxfer.errors import MissingExtraError
 from flowxfer.evaluation.likeness import Embedder, distance
 from flowxfer.images import Pixels
+from flowxfer.images.people import TruePeople
 
 __all__ = [
     "REGIONS",
@@ -137,58 +134,6 @@ class Fidelity:
     psnr: float
     ssim: float
     likeness: float
-
-
-@dataclass(frozen=True)
-class TruePeople:
-    """Synthetic people in the layout of ``data/faces``, with true pictures.
-
-    ``truth/{person}/{name}.png`` is each person with each expression, ``neutral`` among them; ``truth/parameters.json``
-    names the performer, ``expressions/{name}.png`` has them performing.
-
-    Args:
-        folder: where they are.
-        performer: who performs, such as ``id5``.
-        targets: everybody else.
-        expressions: names.
-    """
-
-    folder: Path
-    performer: str
-    targets: tuple[str, ...]
-    expressions: tuple[str, ...]
-
-    @classmethod
-    def read(cls, folder: str | os.PathLike[str]) -> TruePeople:
-        """Look who is in a folder.
-
-        Raises:
-            InputError: it has no true pictures.
-        """
-        folder = Path(folder)
-        try:
-            performer = str(json.loads((folder / "truth" / "parameters.json").read_text(encoding="utf-8"))["source"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"expected people with true pictures, truth/parameters.json, in {folder}: {reason(error)}"
-            ) from error
-        people = sorted(path.name for path in (folder / "truth").iterdir() if (path / "neutral.png").is_file())
-        names = sorted(path.stem for path in (folder / "expressions").glob("*.png"))
-        return cls(folder, performer, tuple(person for person in people if person != performer), tuple(names))
-
-    def faces(self, expression: str, size: int) -> Pixels:
-        """Every target with an expression, or ``"neutral"``; uint8 (N, size, size, 3)."""
-        return np.stack(
-            [images.load(self.folder / "truth" / name / f"{expression}.png", size) for name in self.targets]
-        )
-
-    def performed(self, expression: str, size: int) -> Pixels:
-        """The performer with an expression, uint8 (size, size, 3)."""
-        return images.load(self.folder / "expressions" / f"{expression}.png", size)
-
-    def neutral(self, size: int) -> Pixels:
-        """The performer's neutral picture in the same camera and light, uint8 (1, size, size, 3)."""
-        return images.load(self.folder / "truth" / self.performer / "neutral.png", size)[None]
 
 
 def evaluate(

@@ -18,6 +18,7 @@ import numpy as np
 import PIL
 
 from flowxfer import __version__, images
+from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import InputError, reason
 from flowxfer.evaluation.action_units import Meter
 from flowxfer.evaluation.cast import Cast, Person, Skipped, usable
@@ -29,7 +30,6 @@ from flowxfer.files import replacing
 from flowxfer.images import Pixels
 from flowxfer.latents import Latents
 from flowxfer.provenance import Mark, inherited
-from flowxfer.providers import runtime
 from flowxfer.transferer import PAPER_ALPHAS, Transferer
 
 __all__ = ["run"]

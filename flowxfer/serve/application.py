@@ -12,16 +12,15 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from flowxfer import __version__
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.provenance import Marks
+from flowxfer.serve import routes, status
+from flowxfer.serve.gate import Gate
+from flowxfer.serve.limits import Limits
+from flowxfer.serve.problems import handle_errors
+from flowxfer.serve.service import Service
 from flowxfer.transferer import Transferer
-
-from . import routes, status
-from .gate import Gate
-from .limits import Limits
-from .problems import handle_errors
-from .service import Service
 
 __all__ = ["create_app", "listen", "run"]
 

@@ -11,15 +11,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 from flowxfer.faces import Choice, Paste, Reference, Tracker, paste_blend
 from flowxfer.images import load
-from flowxfer.latents import Alpha
 from flowxfer.transferer import Transferer
-
-from .changes import Drive, Edit
-from .options import Options, Report
-from .pipeline import Step, changed, pasted, run
-from .preview import Preview
-from .sink import check_free, open_sink
-from .source import Source
+from flowxfer.types import Alpha
+from flowxfer.video.changes import Drive, Edit
+from flowxfer.video.io.sink import check_free, open_sink
+from flowxfer.video.io.source import Source
+from flowxfer.video.options import Options, Report
+from flowxfer.video.pipeline import Step, changed, pasted, run
+from flowxfer.video.preview import Preview
 
 __all__ = ["Job", "Steps", "named"]
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from flowxfer.faces import Choice, Detector, Paste
 from flowxfer.faces.tracking import DETECT_EVERY
 from flowxfer.provenance import Mark
-
-from .pipeline import Progress
+from flowxfer.video.pipeline import Progress
 
 __all__ = ["Options", "Report"]
 

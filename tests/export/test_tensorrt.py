@@ -18,11 +18,11 @@ from onnx import TensorProto
 
 from flowxfer import Transferer
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, SAMPLE, TENSORRT, Bundle
+from flowxfer.engines.ort.nvidia import Gpu
+from flowxfer.engines.probes import probes
 from flowxfer.errors import BundleError, InputError, ProviderError
 from flowxfer.export import bundle_to_tensorrt, engines, export_bundle, to_tensorrt
 from flowxfer.glow.pixels import from_pixels, to_pixels
-from flowxfer.nvidia import Gpu
-from flowxfer.probes import probes
 from tests.export.graph_runner import GraphRunner
 from tests.glow.random_glow import random_glow
 

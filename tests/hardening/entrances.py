@@ -62,7 +62,7 @@ def latents(folder: Path) -> Iterator[Inputs]:
 def external_data(folder: Path) -> Iterator[Inputs]:
     """ONNX graphs, searched for the files that they would read."""
     from flowxfer.bundle import COMBINE
-    from flowxfer.external_data import external_locations
+    from flowxfer.bundle.external_data import external_locations
     from tests.glow.tensorflow_files import data as field
 
     # A model, its graph, a tensor, an entry of where its numbers lie.

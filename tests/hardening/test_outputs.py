@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from flowxfer import files, images
 from flowxfer.cli import app, photo
 from flowxfer.cli import video as films
+from flowxfer.engines.probes import probe
 from flowxfer.errors import InputError, VideoError
-from flowxfer.probes import probe
 from flowxfer.video import open_sink, open_source
 from tests.video.beacons import HEIGHT, WIDTH, Beacons, walk
 from tests.video.films import make_film

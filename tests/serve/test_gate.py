@@ -11,9 +11,8 @@ import pytest
 
 from flowxfer.errors import InputError
 from flowxfer.serve import Limits, create_app, listen
-
-from .conftest import face, png
-from .server import serving, talk, wait_for
+from tests.serve.conftest import face, png
+from tests.serve.server import serving, talk, wait_for
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -13,10 +13,10 @@ import typer
 from typer.testing import CliRunner
 
 from flowxfer import Latents, images
-from flowxfer.attributes import Attributes
 from flowxfer.cli import photo
 from flowxfer.cli import video as commands
 from flowxfer.cli.running import Commands, measure
+from flowxfer.directions import Attributes
 from flowxfer.faces import Reference
 from flowxfer.video import Progress, open_sink, open_source
 from tests.video.beacons import HEIGHT, WIDTH, Beacons, crop, picture, walk

@@ -12,7 +12,7 @@ import flowxfer
 from flowxfer import Transferer, images
 from flowxfer.faces import Tracker, paste_blend
 from flowxfer.video import Options, edit, open_source
-from flowxfer.video.colours import from_rgb, to_rgb
+from flowxfer.video.io.colours import from_rgb, to_rgb
 
 DATA = Path(flowxfer.__file__).parent / "data"
 FILM, ALPHA = DATA / "film" / "person.mp4", 0.8
