@@ -36,8 +36,10 @@ class Reel:
     def __init__(self, source: Path, output: Path, recipe: Recipe, *, segment_frames: int, force: bool) -> None:
         require_av(f"the film {source}")
         check_suffix(output, recipe.mark)
+        from flowxfer.video.io.copies import holdable
         from flowxfer.video.io.encoders import choose_encoder
         from flowxfer.video.io.film_sink import FilmMedium
+        from flowxfer.video.io.film_source import FilmSource
 
         film = open_source(source)
         encoder = choose_encoder(output, film.look, recipe.codec, recipe.quality)
@@ -49,7 +51,8 @@ class Reel:
             "encoder": encoder.identity(),
         }
         self._work = Work(output, job, resume=not force, overwrite=force)
-        self._medium = FilmMedium(self._work, film, encoder, recipe.mark)
+        copied = holdable(film, output) if isinstance(film, FilmSource) else ()
+        self._medium = FilmMedium(self._work, film, encoder, recipe.mark, copied)
         self._waiting: dict[int, dict[str, Any]] = {}
         self._segments: int | None = None
         entries = list(self._work.entries())

@@ -112,7 +112,7 @@ def edit(
         digests = {"expression": direction.digest, "neutral": (0 * direction).digest}
     change = Edit(job.transferer, direction, alpha, Smoothing(options.smooth))
     settings = {"use": "edit", **digests}
-    with open_source(source, start=options.start, end=options.end, rate=options.rate) as film:
+    with _opened(source, options, in_range=True) as film:
 
         def steps(first: int, state: dict[str, Any]) -> Iterator[Step]:
             return followed(film.frames(first), job.tracker(options.face, state.get("tracker")))
@@ -154,7 +154,9 @@ def drive(
         InputError: an argument is out of its range, or there is no face in the photograph or the driver.
         VideoError: a film cannot be read or written.
     """
-    job = Job(transferer or Transferer(), alpha, _pasting(options, paste_face))
+    read = [Path(each) for each in (driver, target) if isinstance(each, (str, os.PathLike))]
+    options = replace(_pasting(options, paste_face), keep=(*options.keep, *read))
+    job = Job(transferer or Transferer(), alpha, options)
     photo = _photo(target)
     with _opened(driver, options, in_range=photo is not None) as film:
         calm = _neutral(job, driver, film, neutral, neutral_frames)
@@ -206,7 +208,8 @@ def _onto_film(
 
 def _opened(source: Sources, options: Options, *, in_range: bool) -> Source:
     if in_range:
-        return open_source(source, start=options.start, end=options.end, rate=options.rate)
+        whole = options.deinterlace
+        return open_source(source, start=options.start, end=options.end, rate=options.rate, deinterlace=whole)
     return open_source(source)
 
 

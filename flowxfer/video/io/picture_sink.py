@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowxfer.bundle import sha256
+from flowxfer.files import destination, put
 from flowxfer.images import save
 from flowxfer.provenance import Mark
 from flowxfer.video.io.frames import Box, Frame, New, shown
@@ -49,4 +50,4 @@ class PictureMedium:
         output = self._work.output
         output.mkdir(parents=True, exist_ok=True)
         for picture in sorted(self._folder.iterdir()):
-            picture.replace(output / picture.name)
+            put(picture, destination(output / picture.name))

@@ -128,12 +128,14 @@ class SegmentedSink:
                 self._commit()
             if not self._work.segments:
                 raise VideoError(f"expected at least one frame for {self._work.output}, got none")
+            self._medium.finish()
+        try:
             if self._log_path is not None:
                 with replacing(self._log_path) as temporary, temporary.open("w") as lines:
                     lines.writelines(json.dumps(record) + "\n" for record in self.records())
-            self._medium.finish()
-        self._work.remove()
-        self._work.segments = 0
+        finally:  # the output is in its place, whatever becomes of the log
+            self._work.remove()
+            self._work.segments = 0
 
     def _commit(self) -> None:
         entry = {"frames": len(self._records), "state": self._last, **self._medium.end()}
