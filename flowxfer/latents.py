@@ -25,10 +25,10 @@ __all__ = ["Alpha", "Array", "Latents"]
 class Latents:
     """The latents of N faces.
 
-    ``+``, ``-`` and multiplication by a number, or by one number per level, act on every level. Two models' latents do
-    not mix, and no more do those of two precisions, engines or devices, for latents give every pixel back only where
-    they came from: each carries the hash of its model and what computed it. Latents that a model has encoded stay on
-    its device until ``levels`` is read.
+    ``+``, ``-`` and multiplication by a number, or by one number per level, act on every level. Latents of different
+    models do not mix, nor do those of different precisions, engines or devices: every pixel comes back only where the
+    latents came from, so each carries the hash of its model and what computed it. Latents that a model has encoded stay
+    on its device until ``levels`` is read.
 
     Args:
         levels: one array (N, C, H, W) per level, float32 or float64 as the model has them.

@@ -101,9 +101,9 @@ def batch(
 ) -> None:
     """Give everybody in many pictures and films the expression of another person.
 
-    Pictures become NAME.png, films keep their name. Results that are there already are left as they are, and a film
-    that was interrupted is gone on with, unless --force is given. What fails is listed at the end, the rest is done,
-    and the exit status is 1. With --engine ray the parts of a film are done side by side, and the results are the same.
+    Pictures become NAME.png, films keep their name. Results that are there already are left as they are, and an
+    interrupted film continues, unless --force is given. What fails is listed at the end, the rest is done, and the exit
+    status is 1. With --engine ray the parts of a film are done side by side, and the results are the same.
     """
     from flowxfer import cluster, faces, images
 
