@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -29,6 +29,8 @@ _PERFORMERS = 4
 @dataclass(frozen=True)
 class Photographed:
     """People who judge in place of synthetic ones."""
+
+    PANEL: ClassVar = "Photographed people"
 
     pairs: Annotated[
         Path | None,

@@ -19,6 +19,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
+from flowxfer.video.io.container import open_film
+
 __all__ = ["Clock", "InOrder", "clock_of"]
 
 _MAY_START_AGAIN = 0x0200  # AVFMT_TS_DISCONT
@@ -75,8 +77,6 @@ def clock_of(container: InputContainer, path: Path) -> Clock:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, size: int, changed: int) -> Clock:
-    from flowxfer.video.io.film_source import open_film
-
     with open_film(path) as film:
         return _breaks(film.demux(), {stream.index for stream in film.streams if stream.type in ("audio", "video")})
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from av.video.stream import VideoStream
 from flowxfer.errors import VideoError
 from flowxfer.video.io.clock import InOrder, clock_of
 from flowxfer.video.io.colours import is_transparent
+from flowxfer.video.io.container import open_film
 from flowxfer.video.io.fields import deinterlaced, order_of
 from flowxfer.video.io.film_frame import FilmFrame, StretchedFrame
 from flowxfer.video.io.frames import Frame
@@ -28,7 +27,7 @@ from flowxfer.video.io.light import light_of
 from flowxfer.video.io.source import Source
 from flowxfer.video.io.stream_format import UPRIGHT, Look, Turn
 
-__all__ = ["FilmSource", "open_film"]
+__all__ = ["FilmSource"]
 
 log = logging.getLogger(__name__)
 
@@ -195,29 +194,6 @@ class FilmSource(Source):
 
     def _range(self) -> str:
         return f"{float(self.start or 0):g} s and {'the end' if self.end is None else f'{float(self.end):g} s'}"
-
-
-@contextmanager
-def open_film(path: Path) -> Iterator[InputContainer]:
-    """Open a film and close it again.
-
-    Raises:
-        VideoError: there is no such file, or no film in it.
-    """
-    try:
-        # Playlists may name other files; a film that came from somewhere must not make us fetch things.
-        container = av.open(os.fspath(path), "r", container_options={"protocol_whitelist": "file"})
-    except (FileNotFoundError, IsADirectoryError):
-        raise VideoError(f"expected a film at {path}, but there is no such file") from None
-    except (av.FFmpegError, OSError, ValueError) as error:
-        what = "an empty file" if path.stat().st_size == 0 else "none, or one that is damaged or cut short"
-        raise VideoError(f"expected a film in {path}, got {what} ({_reason(error)})") from error
-    with container:
-        yield container
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error)
 
 
 def _video(container: InputContainer, path: Path) -> VideoStream:
