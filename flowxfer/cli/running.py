@@ -137,7 +137,7 @@ def alphas(text: str) -> list[float]:
         raise InputError(f"expected a number or numbers with commas between, such as 0.3,0.4, got {text!r}") from None
 
 
-def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+def track(items: Iterable[Item], total: int | None, what: str) -> Iterator[Item]:
     """Yield the items and show a progress bar on stderr, where that is a terminal."""
     with _bars() as bars:
         yield from bars.track(items, total=total, description=what)
