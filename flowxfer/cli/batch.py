@@ -132,6 +132,7 @@ def batch(
         providers=tuple(compute.provider) if compute.provider else None,
         engine=compute.engine,
         precision=compute.precision,
+        plain=compute.plain,
         threads=compute.threads,
     )
     tasks = [

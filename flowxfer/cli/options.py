@@ -57,6 +57,9 @@ class Compute:
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads on the CPU.", show_default="one for each core")
     ] = None
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Subtract the performer's pictures as the paper does; read no expression.")
+    ] = False
 
 
 BUNDLED, SAMPLER = Compute(), Compute(model="synthetic-64-samples")

@@ -57,7 +57,7 @@ class Photographed:
         from flowxfer import images
         from flowxfer.evaluation.cast import usable
         from flowxfer.evaluation.observations import Judge, Observation, summary
-        from flowxfer.evaluation.pairs import Pairs, sheet, transfers
+        from flowxfer.evaluation.pairs import Pairs, directions, sheet, transfers
         from flowxfer.evaluation.tables import write_tidy
         from flowxfer.images.people import TruePeople
 
@@ -79,7 +79,7 @@ class Photographed:
         judge, seen = Judge(embedder, meter), list[Observation]()
         for scene, beside in zip(scenes, sheets, strict=True):
             made = []
-            given = transfers(flow, scene, alphas=alphas, performers=self.performers or _PERFORMERS)
+            given = transfers(flow, scene, directions(flow), alphas, performers=self.performers or _PERFORMERS)
             for each in track(given, None, scene.expression):
                 made.append(each)
                 seen += judge.observe(each)

@@ -70,6 +70,7 @@ def transferer(compute: Compute, *, batch_size: int | None = None) -> Transferer
         threads=compute.threads,
         engine=compute.engine,
         precision=compute.precision,
+        plain=compute.plain,
     )
 
 
