@@ -13,6 +13,7 @@ from flowxfer.engines.protocol import EngineName
 
 __all__ = [
     "BUNDLED",
+    "PORTRAIT",
     "SAMPLER",
     "Alpha",
     "Codec",
@@ -63,6 +64,8 @@ class Compute:
 
 
 BUNDLED, SAMPLER = Compute(), Compute(model="synthetic-64-samples")
+PORTRAIT = Compute(model="portrait-64")
+"""For photographs and films of people."""
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
 Quantize = Annotated[bool, typer.Option("--quantize", help="Floor colours to the model's bits, as OpenAI's code does.")]

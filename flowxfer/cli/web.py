@@ -12,7 +12,7 @@ import typer
 from flowxfer.cli.attributes import AttributeFile, attributes_of
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
-from flowxfer.cli.options import BUNDLED, Compute
+from flowxfer.cli.options import PORTRAIT, Compute
 from flowxfer.cli.running import transferer
 
 __all__ = ["app"]
@@ -26,7 +26,7 @@ def app(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 7860,
     max_upload: Annotated[float, typer.Option(min=0.001, help="MiB of an uploaded file.")] = 64,
     attributes: AttributeFile = None,
-    compute: Compute = BUNDLED,
+    compute: Compute = PORTRAIT,
     marked: Marking = MARKED,
 ) -> None:
     """Open the web app: transfers, sweeps, mixes, attributes, samples and films in the browser."""
