@@ -2,9 +2,9 @@
 
 A bundle is a folder with ``manifest.json``, ``encode.onnx``, ``decode.onnx``, ``weights.bin``, which both share as
 external data, and ``combine.onnx``, which does latent arithmetic where the latents lie. A model with raw latents has a
-``sample.onnx`` too, which decodes eps. Opening a bundle checks every file against its SHA-256 and refuses whatever
-points out of the folder. Attribute vectors may lie in it too (:mod:`flowxfer.attributes`), which are no part of the
-model.
+``sample.onnx`` too, which decodes eps. Opening a bundle checks every file against its SHA-256, refuses whatever points
+out of the folder, and every graph that is not one of ours (:mod:`flowxfer.graph_check`). Attribute vectors may lie in
+it too (:mod:`flowxfer.attributes`), which are no part of the model.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import dataclasses
 import hashlib
 import json
 import os
+import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from flowxfer.errors import BundleError, reason
-from flowxfer.external_data import external_locations
-from flowxfer.files import replacing
+from flowxfer.files import read_regular, replacing
+from flowxfer.graph_check import COMBINE, ENCODE, check_graph
 
 LatentKind = Literal["eps", "raw"]
 Precision = Literal["fp32", "mixed", "exact-fp32", "exact-fp16", "exact-bf16"]
@@ -36,9 +37,7 @@ PRECISIONS: dict[Precision, tuple[str, str]] = {
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-ENCODE = "encode.onnx"
 DECODE = "decode.onnx"
-COMBINE = "combine.onnx"
 SAMPLE = "sample.onnx"
 WEIGHTS = "weights.bin"
 TENSORRT = "tensorrt.json"  # in a bundle whose graphs TensorRT takes: the batches that its engines are built for
@@ -57,8 +56,12 @@ __all__ = [
     "LatentKind",
     "Manifest",
     "Precision",
+    "member",
     "sha256",
 ]
+
+_LARGEST_MANIFEST = 1 << 20  # bytes; ours have some 2 kB
+_LARGEST_IMAGE = 2048  # pixels; the latents of such a face take 100 MB in float64
 
 
 def sha256(path: Path) -> str:
@@ -124,7 +127,7 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(read_regular(member(folder, MANIFEST), _LARGEST_MANIFEST))
         except FileNotFoundError:
             raise BundleError(f"expected a bundle with a {MANIFEST} in {folder}; `flowxfer export` makes one") from None
         except (OSError, ValueError, RecursionError) as error:
@@ -140,26 +143,39 @@ class Manifest:
 
     def _check(self) -> None:
         types = {"name": str, "image_size": int, "bits": int, "opset": int, "licence": str, "origin": str}
+        types |= {"architecture": dict, "parity": dict, "files": dict}
         for name, expected in types.items():
             if type(getattr(self, name)) is not expected:
                 raise ValueError(f"{name} is not a {expected.__name__}")
-        for name in ("architecture", "parity", "files"):
-            if not isinstance(getattr(self, name), dict):
-                raise ValueError(f"{name} is not an object")
+        for name in ("name", "licence", "origin"):
+            if not getattr(self, name).isprintable():  # what a terminal would take for an order to it
+                raise ValueError(f"{name} has characters that cannot be printed")
+        if not all(name.isprintable() and type(value) in (int, float) for name, value in self.parity.items()):
+            raise ValueError("parity is not of numbers")
         if self.latents not in ("eps", "raw") or self.precision not in PRECISIONS:
             raise ValueError(f"unknown latents {self.latents!r} or precision {self.precision!r}")
-        shapes = self.latent_shapes
-        if not shapes or not all(len(s) == 3 and all(type(n) is int and n > 0 for n in s) for s in shapes):
-            raise ValueError("latent_shapes are not (C, H, W) each")
-        if sum(c * h * w for c, h, w in shapes) != 3 * self.image_size**2:
-            raise ValueError("latent_shapes do not hold an image of image_size")
+        self._check_architecture()
         for name, digest in self.files.items():
-            if PurePosixPath(name).name != name or "\\" in name or name in ("", ".", ".."):
+            if PurePosixPath(name).name != name or "\\" in name or name in ("", ".", "..") or not name.isprintable():
                 raise ValueError(f"the file name {name!r} leaves the bundle")
             if not isinstance(digest, str):
                 raise ValueError(f"the hash of {name} is not text")
         if missing := {ENCODE, DECODE, COMBINE, WEIGHTS} - set(self.files):
             raise ValueError(f"files lacks {', '.join(sorted(missing))}")
+
+    def _check_architecture(self) -> None:
+        if not (1 <= self.bits <= 8 and 1 <= self.image_size <= _LARGEST_IMAGE):
+            raise ValueError(f"bits or image_size is out of its range: {self.bits}, {self.image_size}")
+        size, levels = self.image_size, len(self.latent_shapes)
+        channels = [6 << level for level in range(levels - 1)] + [6 << levels]  # the last level keeps all of them
+        shapes = tuple((count, size >> level, size >> level) for level, count in enumerate(channels, 1))
+        if not levels or size % (1 << levels) or self.latent_shapes != shapes:
+            raise ValueError(f"latent_shapes are not (C, H, W) each of a Glow for {size} pixels")
+        said = {"image_size": size, "bits": self.bits, "levels": levels}
+        if said.items() - self.architecture.items():
+            raise ValueError("architecture has another image_size, other bits or other levels")
+        if not all(f"{name}{value}".isprintable() for name, value in self.architecture.items()):
+            raise ValueError("architecture has characters that cannot be printed")
 
 
 @dataclass(frozen=True)
@@ -180,24 +196,29 @@ class Bundle:
         folder = Path(path)
         manifest = Manifest.read(folder)
         for name, expected in manifest.files.items():
-            file = folder / name
-            if file.is_symlink() and file.resolve().parent != folder.resolve():
-                raise BundleError(f"expected {name} inside the bundle {folder}, but it links out of it")
-            if not file.is_file():
-                raise BundleError(f"expected the file {name} in the bundle {folder}, but it is missing")
-            if (actual := sha256(file)) != expected:
+            try:
+                actual = sha256(member(folder, name))
+            except FileNotFoundError:
+                raise BundleError(f"expected the file {name} in the bundle {folder}, but it is missing") from None
+            if actual != expected:
                 raise BundleError(
                     f"{name} in {folder} is damaged: expected SHA-256 {expected}, got {actual}; fetch the bundle again"
                 )
         for name in manifest.files.keys() & {ENCODE, DECODE, COMBINE, SAMPLE}:
-            _check_external_data(folder / name)
+            check_graph(folder / name, manifest, WEIGHTS)
         return cls(folder, manifest)
 
 
-def _check_external_data(graph: Path) -> None:
-    try:
-        locations = external_locations(graph.read_bytes())
-    except ValueError as error:
-        raise BundleError(f"expected an ONNX graph in {graph}: {reason(error)}") from error
-    if strangers := sorted(locations - {WEIGHTS}):
-        raise BundleError(f"expected external data of {graph} in {WEIGHTS} only, got {', '.join(map(repr, strangers))}")
+def member(folder: Path, name: str) -> Path:
+    """A file of a bundle's folder.
+
+    Raises:
+        BundleError: it is a link that leads out of the folder, or a device, a pipe or a folder, which may have no end.
+        FileNotFoundError: there is none.
+    """
+    path = folder / name
+    if path.is_symlink() and os.path.dirname(os.path.realpath(path)) != os.path.realpath(folder):
+        raise BundleError(f"expected {name} inside the bundle {folder}, but it links out of it")
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BundleError(f"expected {name} in the bundle {folder} to be a regular file, but it is something else")
+    return path

@@ -7,17 +7,19 @@ when a later process first writes into the folder.
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "sync", "temporary_folder"]
+__all__ = ["read_regular", "replacing", "sync", "temporary_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,22 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     _remove_leftovers(parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as name, _locked(Path(name)):
         yield Path(name)
+
+
+def read_regular(path: Path, largest: int) -> bytes:
+    """The bytes of a file that is one: a device may have no end, and a pipe no writer.
+
+    Raises:
+        OSError: there is none, or something else.
+        ValueError: it has more than ``largest`` bytes.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "expected a regular file", os.fspath(path))
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise ValueError(f"it has more than {largest} bytes")
+    return data
 
 
 def sync(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from flowxfer.errors import InputError, LatentsError, reason
+from flowxfer.errors import BundleError, InputError, LatentsError, reason
 from flowxfer.files import replacing
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Alpha = float | Sequence[float]
 MODEL_KEY = "flowxfer.model"
 NUMERICS_KEY = "flowxfer.numerics"
 
-__all__ = ["Alpha", "Array", "Latents"]
+__all__ = ["Alpha", "Array", "Latents", "alpha_per_level", "check_finite"]
 
 
 class Latents:
@@ -174,6 +174,19 @@ class Latents:
         if MODEL_KEY not in metadata or sorted(arrays) != sorted(names) or not names:
             raise LatentsError(f"expected latents that flowxfer saved in {path}, got arrays {sorted(arrays)}")
         return cls([arrays[name] for name in names], metadata[MODEL_KEY], metadata.get(NUMERICS_KEY))
+
+
+def check_finite(levels: Iterable[Array]) -> None:
+    """Refuse what a model made of faces if it is no latents.
+
+    Raises:
+        BundleError: a number is infinite, or none.
+    """
+    if not all(np.isfinite(level).all() for level in levels):
+        raise BundleError(
+            "expected finite latents of these faces, got others: the model's weights are damaged, or too wild for them;"
+            " fetch it or export it again"
+        )
 
 
 def alpha_per_level(alpha: Alpha, levels: int) -> Array:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from flowxfer.bundle import DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle, LatentKind
 from flowxfer.errors import MissingExtraError, ProviderError, reason
 from flowxfer.lanes import cores
+from flowxfer.latents import check_finite
 from flowxfer.memory import Batched
 from flowxfer.session import DEFAULT_BATCH_SIZE
 
@@ -95,7 +96,9 @@ class OpenVinoEngine(Batched):
         constants = {"bin_width": np.array(bin_width, np.float32)}
 
         def run(part: slice) -> HostChunk:
-            return HostChunk(tuple(self._encode.run({"image": images[part]}, constants)))
+            levels = tuple(self._encode.run({"image": images[part]}, constants))
+            check_finite(levels)
+            return HostChunk(levels)
 
         return list(self._batches(len(images), run))
 
@@ -236,7 +239,7 @@ def openvino() -> ModuleType:
 
 
 def _joined(chunks: Sequence[HostChunk]) -> list[Array]:
-    return [np.concatenate(level) for level in zip(*(chunk.values for chunk in chunks), strict=True)]
+    return [np.concatenate(level) for level in zip(*(chunk.levels() for chunk in chunks), strict=True)]
 
 
 def _rows(level: Array, part: slice) -> Array:

@@ -15,6 +15,7 @@ from flowxfer.cuda_graphs import CapturedGraphs
 from flowxfer.errors import InputError, ProviderError
 from flowxfer.gpu import Variant, check_tensorrt, check_variant, cuda_options, tensorrt_options
 from flowxfer.lanes import LARGEST, Bound, Graph, Lanes, cores
+from flowxfer.latents import check_finite
 from flowxfer.memory import Batched
 from flowxfer.providers import CPU, CUDA, TENSORRT, activate, choose, runtime
 
@@ -97,13 +98,20 @@ class Session(Batched):
         self.numerics = _numerics(bundle.manifest.precision, variant, self.providers[0])
 
     def encode(self, images: Images, bin_width: int) -> list[Chunk]:
-        """Map images (N, S, S, 3) to latents on the device."""
+        """Map images (N, S, S, 3) to latents on the device.
+
+        Raises:
+            BundleError: they are not finite, which is looked at on a CPU alone.
+        """
 
         def run(part: slice) -> Chunk:
             count = part.stop - part.start
             batch = _padded(images[part], self._bucket(count))
             feed = {"image": batch, "bin_width": np.array(bin_width, np.float32)}
-            return Chunk(tuple(_run(self._encode, feed, self._names, self.device)), count)
+            values = tuple(_run(self._encode, feed, self._names, self.device))
+            if self.device == "cpu":  # on a GPU they would have to be copied for it
+                check_finite(value.numpy() for value in values)
+            return Chunk(values, count)
 
         return list(self._batches(len(images), run))
 

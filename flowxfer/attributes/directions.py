@@ -12,8 +12,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from flowxfer import openai_latents
-from flowxfer.bundle import Bundle, Manifest
-from flowxfer.errors import BundleError, InputError, LatentsError, reason
+from flowxfer.bundle import Bundle, Manifest, member
+from flowxfer.errors import InputError, LatentsError, reason
 from flowxfer.latents import Latents
 
 ATTRIBUTES = "attributes.safetensors"
@@ -144,14 +144,14 @@ class Attributes(Mapping[str, Latents]):
         learns others does not change it, and its latents remain its own.
 
         Raises:
-            BundleError: it is a link that leads out of the bundle.
+            BundleError: it is a link that leads out of the bundle, or no regular file.
             LatentsError: it is damaged or another model's.
         """
-        path, manifest = bundle.path / ATTRIBUTES, bundle.manifest
-        if path.is_symlink() and path.resolve().parent != bundle.path.resolve():
-            raise BundleError(f"expected {ATTRIBUTES} inside the bundle {bundle.path}, but it links out of it")
-        if path.is_file():
-            return cls.load(path, manifest)
+        manifest = bundle.manifest
+        try:
+            return cls.load(member(bundle.path, ATTRIBUTES), manifest)
+        except FileNotFoundError:
+            pass
         none = [np.empty((0, *shape), np.float32) for shape in manifest.latent_shapes]
         return cls((), Latents(none, manifest.model_hash))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from flowxfer.errors import FlowxferError, InputError
+from flowxfer.errors import FlowxferError, InputError, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -38,7 +38,7 @@ class Commands(TyperGroup):
             sentence = str(error)
         except OSError as error:
             sentence = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
-        typer.echo(f"flowxfer: {sentence}", err=True)
+        typer.echo(f"flowxfer: {printable(sentence)}", err=True)
         raise typer.Exit(2)
 
 

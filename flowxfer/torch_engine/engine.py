@@ -18,6 +18,7 @@ from flowxfer.batches import bucket
 from flowxfer.bundle import PRECISIONS, Bundle, LatentKind, Precision
 from flowxfer.errors import InputError, ProviderError
 from flowxfer.export.unfolding import FoldedBundle
+from flowxfer.latents import check_finite
 from flowxfer.memory import Batched
 from flowxfer.session import DEFAULT_BATCH_SIZE
 from flowxfer.torch_engine.cuda_graphs import Graphed
@@ -104,6 +105,8 @@ class TorchEngine(Batched):
         def run(part: slice) -> TorchChunk:
             pixels = torch.from_numpy(np.ascontiguousarray(images[part])).to(self.device)
             latents = self._encode(self._padded(pixels), width, self._kind)
+            if self.device.type == "cpu":
+                check_finite(z.numpy() for z in latents)
             return TorchChunk(tuple(z[: part.stop - part.start] for z in latents))
 
         return list(self._batches(len(images), run))
