@@ -22,6 +22,7 @@ from flowxfer.errors import VideoError
 from .film_frame import FilmFrame
 from .frames import Frame
 from .look import UPRIGHT, Look, Turn
+from .opening import OPTIONS, bounded, check_opening, check_size, patiently
 from .source import Source
 
 __all__ = ["FilmSource", "open_film"]
@@ -141,7 +142,8 @@ class FilmSource(Source):
     def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Decode, past what is damaged."""
         stream.thread_type = "AUTO"
-        packets = container.demux(stream)
+        check_size(stream, self.path)
+        packets = bounded(container, self.path, stream)
         while True:
             try:
                 packet = next(packets, None)
@@ -173,13 +175,20 @@ def open_film(path: Path) -> Iterator[InputContainer]:
     """Open a film and close it again.
 
     Raises:
-        VideoError: there is no such file, or no film in it.
+        VideoError: there is no such file, no film in it, or it takes too much to open it.
     """
     try:
-        # Playlists may name other files; a film that came from somewhere must not make us fetch things.
-        container = av.open(os.fspath(path), "r", container_options={"protocol_whitelist": "file"})
+        check_opening(path)
+        container = patiently(lambda: av.open(os.fspath(path), "r", container_options=OPTIONS))
     except (FileNotFoundError, IsADirectoryError):
         raise VideoError(f"expected a film at {path}, but there is no such file") from None
+    except av.ArgumentError as error:
+        raise VideoError(
+            f"expected a film in {path}, such as MP4, MOV, Matroska, WebM, AVI or MPEG, got another kind of file;"
+            " playlists are not followed"
+        ) from error
+    except VideoError:
+        raise
     except (av.FFmpegError, OSError, ValueError) as error:
         what = "an empty file" if path.stat().st_size == 0 else "none, or one that is damaged or cut short"
         raise VideoError(f"expected a film in {path}, got {what} ({_reason(error)})") from error

@@ -20,6 +20,7 @@ from flowxfer.provenance import Mark, tags
 
 from .encoders import Encoder
 from .film_source import FilmSource, open_film
+from .opening import bounded
 from .source import Source
 from .work import Work
 
@@ -77,7 +78,7 @@ def join(target: Path, encoder: Encoder, work: Work, source: Source, mark: Mark 
             container.set_chapters(list(_chapters(film, range_)))
             packets = [
                 coded.packets(video, encoder.look.time_base, shift),
-                _copied(film, copies, range_, trimmed=source.start is not None),
+                _copied(film, source.path, copies, range_, trimmed=source.start is not None),
             ]
             for packet in heapq.merge(*packets, key=_seconds):
                 container.mux(packet)
@@ -173,11 +174,13 @@ def _codec(stream: Stream) -> str:
     return stream.codec_context.name if stream.codec_context is not None else "data"
 
 
-def _copied(film: InputContainer, copies: dict[int, Stream], range_: _Range, *, trimmed: bool) -> Iterator[Packet[Any]]:
+def _copied(
+    film: InputContainer, path: Path, copies: dict[int, Stream], range_: _Range, *, trimmed: bool
+) -> Iterator[Packet[Any]]:
     """Yield the packets of the other streams."""
     wanted = [film.streams[index] for index in copies if film.streams[index].type in ("audio", "subtitle")]
     try:
-        for packet in film.demux(*wanted) if wanted else ():
+        for packet in bounded(film, path, *wanted) if wanted else ():
             tick = packet.dts if packet.pts is None else packet.pts
             if tick is None:
                 continue  # says that the stream ends
