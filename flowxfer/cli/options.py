@@ -14,6 +14,7 @@ from flowxfer.engine import EngineName
 __all__ = [
     "BUNDLED",
     "SAMPLER",
+    "AllowHost",
     "Alpha",
     "Compute",
     "Engine",
@@ -68,3 +69,10 @@ Neutral = Annotated[
 ]
 Alpha = Annotated[str, typer.Option("--alpha", "-a", help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5")]
 OpenAI = Annotated[Path | None, typer.Option("--openai", help="The same in OpenAI's flattened .npy layout.")]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A name that requests may be for, beside that of --host; behind a proxy its own. Repeatable.",
+        show_default=False,
+    ),
+]

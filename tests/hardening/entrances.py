@@ -185,7 +185,7 @@ def requests(folder: Path) -> Iterator[Inputs]:
     face, fields = ("target", picture), [("alpha", b"0.5"), ("format", b"jpeg"), ("align", b"false")]
     seeds = [_body(3, face, ("expression", picture), ("neutral", picture), *fields)]
     seeds += [_body(0, ("faces", picture)), _body(6, ("n", b"2"), ("seed", b"1"), ("temperature", b"0.7"))]
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://localhost") as client:
         yield use, seeds
 
 

@@ -90,7 +90,7 @@ def test_a_request_that_takes_too_long(tiny_transferer):
         assert (status, headers["Retry-After"]) == (503, "1")
         assert "expected to answer within 1 s and did not; send less at once" in json.loads(data)["error"]
         # A body that never ends is the same.
-        head = b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n" + _LINE + b"\r\nn=1"
+        head = b"POST /v1/sample HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n" + _LINE + b"\r\nn=1"
         assert b"503 Service Unavailable" in talk(address, head)
         may_go_on.set()
 
@@ -101,7 +101,7 @@ _TOO_LARGE = b"expected a body of at most 4,096 bytes, got more; send smaller pi
 
 def test_a_body_that_says_it_is_too_large(held):
     _, address = held
-    head = b"POST /v1/sample HTTP/1.1\r\nHost: x\r\n%sContent-Length: 8000000\r\n\r\n" % _LINE
+    head = b"POST /v1/sample HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 8000000\r\n\r\n" % _LINE
     received = talk(address, head + bytes(8_000_000))  # the answer is there although all of it was sent
     assert received.startswith(b"HTTP/1.1 413 ")
     assert received.endswith(b'{"error":"%s"}' % _TOO_LARGE)
@@ -109,7 +109,10 @@ def test_a_body_that_says_it_is_too_large(held):
 
 def test_a_body_that_does_not_say_how_large_it_is(held):
     _, address = held
-    head = b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%sTransfer-Encoding: chunked\r\n\r\n" % _LINE
+    head = (
+        b"POST /v1/sample HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%sTransfer-Encoding: chunked\r\n\r\n"
+        % _LINE
+    )
     small = b"3\r\nn=0\r\n0\r\n\r\n"
     assert b"input should be greater than or equal to 1" in talk(address, head + small)
     large = 5 * (b"400\r\n" + bytes(1024) + b"\r\n") + b"0\r\n\r\n"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -182,7 +185,7 @@ def test_pictures_say_that_they_are_synthetic(client, tiny_transferer, tmp_path)
     strip = client.post("/v1/sweep", files=performance(), data={"alpha": ["0.2", "0.5"], "strip": "true"})
     assert said(strip).alphas == (0.2, 0.5)
     assert said(client.post("/v1/sample")).source_type == GENERATED
-    with TestClient(create_app(tiny_transferer, marks=Marks(wanted=False))) as unmarked:
+    with TestClient(create_app(tiny_transferer, marks=Marks(wanted=False)), base_url="http://localhost") as unmarked:
         assert said(unmarked.post("/v1/sample")).mark() is None
 
 
@@ -273,10 +276,28 @@ def test_numbers_of_faces(client):
 
 def test_an_error_of_the_service_itself_is_a_sentence_too(tiny_transferer, monkeypatch, caplog):
     app = create_app(tiny_transferer)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, raise_server_exceptions=False, base_url="http://localhost") as client:
         monkeypatch.setattr(app.state.service, "_sample", lambda jobs: 1 / 0)
         sentence = problem(client.post("/v1/sample"), 500)
     assert sentence == "the service failed at this request, which is its own mistake; its log tells more"
+
+
+def test_a_system_that_has_no_room_is_a_sentence(tiny_transferer, monkeypatch, caplog):
+    app = create_app(tiny_transferer)
+    with TestClient(app, raise_server_exceptions=False, base_url="http://localhost") as client:
+
+        def full(*_, number=errno.EMFILE):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(app.state.service, "_sample", full)
+        answer = client.post("/v1/sample")
+        expected = (
+            "expected room for this request, but the system has none (Too many open files); try again in a second"
+        )
+        assert problem(answer, 503) == expected
+        assert answer.headers["Retry-After"] == "1"
+        monkeypatch.setattr(app.state.service, "_sample", partial(full, number=errno.EIO))
+        assert "its own mistake" in problem(client.post("/v1/sample"), 500)
 
 
 def test_the_schema_is_whole(client):
