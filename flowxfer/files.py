@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["read_regular", "replacing", "sync", "temporary_folder"]
+__all__ = ["locked_folder", "read_regular", "replacing", "sync", "temporary_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,32 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     _remove_leftovers(parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as name, _locked(Path(name)):
         yield Path(name)
+
+
+def locked_folder(parent: Path, prefix: str) -> tuple[Path, object]:
+    """Make a folder for the life of this process, and remove those that dead processes of this user left.
+
+    Args:
+        parent: where it is made; others may write there too, as in the system's temporary folder.
+        prefix: of its name, and of theirs.
+
+    Returns:
+        The folder, and what holds its lock as long as it lives.
+    """
+    for leftover in parent.glob(f"{prefix}*"):
+        try:
+            state = leftover.lstat()
+            if not stat.S_ISDIR(state.st_mode) or (hasattr(os, "getuid") and state.st_uid != os.getuid()):
+                continue
+            with _locked(leftover) as alone:
+                if alone:
+                    shutil.rmtree(leftover)
+        except OSError as error:
+            log.debug("%s stays: %s", leftover, error)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    lock = _locked(folder)
+    lock.__enter__()
+    return folder, lock
 
 
 def read_regular(path: Path, largest: int) -> bytes:
