@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowxfer.transferer import PAPER_ALPHAS
+from flowxfer.types import Images
 
-from .models import Images
 from .peers.runner import Runner
 
 __all__ = ["CASES", "Case", "Inputs"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, NodeProto
 
-from flowxfer.glow.config import GlowConfig
+from flowxfer.bundle.config import GlowConfig
 
 Shape = tuple[int, ...]
 

@@ -19,17 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 import flowxfer
-from flowxfer import hub
 from flowxfer.bundle import MANIFEST, Manifest
+from flowxfer.engines.probes import probe
 from flowxfer.errors import InputError, MissingExtraError
-from flowxfer.probes import probe
+from flowxfer.models import hub
+from flowxfer.types import Images
 
 if TYPE_CHECKING:
     from flowxfer.bundle import LatentKind
     from flowxfer.glow import Glow
 
-Images = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.floating[Any]]
 
 ALPHA = 0.4  # strength of the edits, the middle of the paper's
 SOURCES = "made-from.txt"

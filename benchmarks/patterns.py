@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from flowxfer.bundle.config import GlowConfig
+from flowxfer.bundle.folded import Array32
 from flowxfer.export.builder import GraphBuilder
-from flowxfer.export.folding import Array32
 from flowxfer.export.weights_file import WeightsFile
-from flowxfer.glow.config import GlowConfig
 
 from .peers.graph_runners import onnx_runtime
 

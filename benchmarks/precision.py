@@ -23,19 +23,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from flowxfer import Transferer, hub
+from flowxfer import Transferer
 from flowxfer.bundle import Precision
+from flowxfer.engines.probes import PROBES, probe
 from flowxfer.export import export_bundle
 from flowxfer.files import replacing
 from flowxfer.glow import Glow
 from flowxfer.glow.importers import import_weights
 from flowxfer.glow.pixels import from_pixels, to_pixels
-from flowxfer.probes import PROBES, probe
+from flowxfer.models import hub
+from flowxfer.types import Images
 
 from .environment import describe, load_average
 from .models import MODELS, make
 
-Images = npt.NDArray[np.uint8]
 Latents = list[npt.NDArray[Any]]
 
 ALPHA = 0.4

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flowxfer import hub
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import InputError
-from flowxfer.glow.config import GlowConfig
+from flowxfer.models import hub
 
 from .cases import CASES
 from .contestants import DEFAULT, Contestant, chosen

@@ -115,7 +115,7 @@ def _encoding(film: Path, like: Path) -> float:
     """CPU seconds that the encoder takes for the pictures of a film, as it is set for :func:`open_sink`."""
     import av
 
-    from flowxfer.video.encoders import choose_encoder
+    from flowxfer.video.io.encoders import choose_encoder
 
     with open_source(film) as source, av.open(str(film)) as opened:
         encoder = choose_encoder(like, source.look).open()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from flowxfer.graph_check import IR_VERSION, OPSET
+from flowxfer.bundle.graph_check import IR_VERSION, OPSET
 
 from .weights_file import WeightsFile
 

@@ -20,13 +20,13 @@ from flowxfer.bundle import (
     Precision,
     sha256,
 )
+from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import InputError
 from flowxfer.glow.model import Glow
-from flowxfer.providers import runtime
 
 from . import parity
 from .builder import OPSET
-from .folded import FoldedGlow
+from .folding import FoldedGlow
 from .graphs import GlowGraphs
 from .staging import new_folder
 from .weights_file import WeightsFile

@@ -1,6 +1,6 @@
 """Where a graph begins and ends: pictures as rows of grey levels, and latents as rows to decode.
 
-Rows are (N, channels, H·W); see ``layout`` for the ones among them.
+Rows are (N, channels, H·W); see :mod:`flowxfer.bundle.layout` for the ones among them.
 """
 
 from __future__ import annotations

@@ -20,11 +20,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flowxfer.batches import Profile
 from flowxfer.bundle import TENSORRT, Bundle
+from flowxfer.engines.batching import Profile
+from flowxfer.engines.ort.nvidia import first_gpu
 from flowxfer.errors import BundleError, FlowxferError, ProviderError
 from flowxfer.files import replacing
-from flowxfer.nvidia import first_gpu
 
 log = logging.getLogger(__name__)
 

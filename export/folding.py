@@ -21,47 +21,43 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from flowxfer.bundle.config import GlowConfig
+from flowxfer.bundle.folded import Affine, Array, Array32, Net
 from flowxfer.glow.layers import AffineCoupling, Split, TopPrior
-from flowxfer.glow.model import Step
+from flowxfer.glow.model import Glow, Step
 from flowxfer.glow.nets import EdgeConv2d, NormalizedConv2d, edge_map
 
-Array = npt.NDArray[np.float64]
-Array32 = npt.NDArray[np.float32]
-
-__all__ = ["Affine", "Array", "Array32", "Net", "fold_net", "fold_prior", "fold_split", "fold_step"]
+__all__ = ["FoldedGlow", "fold_net", "fold_prior", "fold_split", "fold_step"]
 
 
 @dataclass(frozen=True)
-class Affine:
-    """The map ``y = matrix @ x + bias`` of the channels."""
+class FoldedGlow:
+    """The arrays of a Glow, folded when they are asked for."""
 
-    matrix: Array
-    bias: Array
+    model: Glow
 
-    def inverse(self) -> Affine:
-        """The map back."""
-        inverse: Array = np.linalg.inv(self.matrix)  # type: ignore[assignment]
-        return Affine(inverse, -inverse @ self.bias)
+    @property
+    def config(self) -> GlowConfig:
+        """The model's architecture."""
+        return self.model.config
 
-    def after(self, first: Affine) -> Affine:
-        """The map that applies ``first``, then this one."""
-        return Affine(self.matrix @ first.matrix, self.matrix @ first.bias + self.bias)
+    def step(self, level: int, index: int) -> Affine:
+        """A step's ActNorm and 1x1 convolution, for a state in natural units."""
+        return fold_step(self.model.steps(level)[index])
 
+    def net(self, level: int, index: int, unit: float) -> Net:
+        """A step's coupling net."""
+        size = self.config.image_size >> (level + 1)
+        return fold_net(self.model.steps(level)[index], size, size, unit)
 
-@dataclass(frozen=True)
-class Net:
-    """A coupling net, float32; the input's last channel is the constant 1.
+    def split(self, level: int, unit: float) -> tuple[Array32, Array32]:
+        """A split's convolution, its weights and its bias."""
+        return fold_split(self.model.split(level), unit)
 
-    Shapes: ``conv1`` (width, n + 1, 3, 3), ``bias1`` (width,), ``conv2`` (width, width, 1, 1), ``bias2`` (width,),
-    ``conv3`` (out, width, 3, 3), ``map3`` (1, out, H, W).
-    """
-
-    conv1: Array32
-    bias1: Array32
-    conv2: Array32
-    bias2: Array32
-    conv3: Array32
-    map3: Array32
+    def prior(self) -> tuple[Array, Array]:
+        """The top prior's mean and log standard deviation, each (C, H·W), in natural units."""
+        size = self.config.image_size >> self.config.levels
+        return fold_prior(self.model.prior, size, size)
 
 
 def fold_step(step: Step) -> Affine:

@@ -16,16 +16,15 @@ import numpy as np
 from onnx import ModelProto
 
 from flowxfer.bundle import PRECISIONS, LatentKind, Precision
+from flowxfer.bundle.folded import GRID, Affine, Array, Folded, Net
+from flowxfer.bundle.layout import Layout, homogeneous
 
 from .builder import Dimension, GraphBuilder
 from .ends import edited_latents, pixels_in, pixels_out, with_ones
-from .folded import Folded
-from .folding import Affine, Array, Net
-from .layout import Layout, homogeneous
-from .nets import GRID, Nets
+from .nets import Nets
 from .weights_file import WeightsFile
 
-__all__ = ["GRID", "GlowGraphs"]
+__all__ = ["GlowGraphs"]
 
 
 class GlowGraphs:

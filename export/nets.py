@@ -11,20 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flowxfer.bundle.folded import GRID, ROUNDER, Array32, Net
+
 from .builder import GraphBuilder
-from .folding import Array32, Net
 
 # Outputs of a 3x3 convolution up to which ONNX Runtime's CPU kernels, which pad outputs to 16, lose to its transpose:
 # with it a 64 px model of width 128 encodes in 9 % less time than without, and 6 or 24 in place of 12 gain nothing.
 TRANSPOSED_UP_TO = 12
 
-# States up to 256 fit float32 on this grid exactly; float64 loses 1e-10 of it on the way, so a rounding seldom flips.
-GRID = 2.0**16
-
-# Float64 numbers of this size lie 1 / GRID apart, so adding it and taking it away again rounds to that.
-ROUNDER = 1.5 * 2.0**52 / GRID
-
-__all__ = ["GRID", "ROUNDER", "Nets"]
+__all__ = ["Nets"]
 
 
 @dataclass(frozen=True)

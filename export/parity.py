@@ -10,13 +10,13 @@ import numpy.typing as npt
 import torch
 
 from flowxfer.bundle import DECODE, ENCODE, Bundle, LatentKind, Manifest
+from flowxfer.engines.ort.providers import CPU, runtime
+from flowxfer.engines.probes import probe
 from flowxfer.errors import ParityError
 from flowxfer.glow.model import Glow
 from flowxfer.glow.pixels import from_pixels, to_pixels
-from flowxfer.probes import probe
-from flowxfer.providers import CPU, runtime
+from flowxfer.types import Images
 
-Images = npt.NDArray[np.uint8]
 Latents = list[npt.NDArray[np.floating]]
 Reference = Callable[[Images], tuple[Latents, Images]]
 

@@ -6,9 +6,10 @@ float32, or float16 with their casts written out: a strongly typed network compu
 
 from __future__ import annotations
 
+from flowxfer.bundle.folded import Array32
+
 from .builder import Dimension
 from .ends import wide_pixels_in, wide_pixels_out
-from .folding import Array32
 from .graphs import GlowGraphs
 from .nets import Nets
 

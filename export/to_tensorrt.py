@@ -12,7 +12,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from flowxfer.batches import Profile, profiles, shapes_text
 from flowxfer.bundle import (
     DECODE,
     ENCODE,
@@ -25,17 +24,19 @@ from flowxfer.bundle import (
     Manifest,
     Precision,
 )
+from flowxfer.bundle.folded import Folded
+from flowxfer.bundle.unfolding import FoldedBundle
+from flowxfer.engines.batching import Profile, profiles, shapes_text
+from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import InputError
 from flowxfer.glow.model import Glow
-from flowxfer.providers import runtime
 
 from . import parity
 from .builder import OPSET
 from .bundling import finish, manifest_of, write_graphs
-from .folded import Folded, FoldedGlow
+from .folding import FoldedGlow
 from .staging import new_folder
 from .tensorrt_graphs import TensorRTGraphs
-from .unfolding import FoldedBundle
 from .weights_file import WeightsFile
 
 LARGEST_BATCH = 32

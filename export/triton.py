@@ -18,9 +18,9 @@ import numpy as np
 import onnx
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
-from flowxfer.batches import profile
 from flowxfer.bundle import DECODE, ENCODE, TENSORRT, WEIGHTS, Bundle, Manifest
-from flowxfer.gpu import profile_options
+from flowxfer.engines.batching import profile
+from flowxfer.engines.ort.tensorrt import profile_options
 
 from .builder import IR_VERSION, OPSET
 from .staging import new_folder

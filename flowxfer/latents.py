@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from flowxfer.errors import BundleError, InputError, LatentsError, reason
 from flowxfer.files import replacing
-
-if TYPE_CHECKING:
-    from flowxfer.engine import Chunk
-
-Array = npt.NDArray[np.floating[Any]]
-Alpha = float | Sequence[float]
+from flowxfer.types import Alpha, Array, Chunk
 
 MODEL_KEY = "flowxfer.model"
 NUMERICS_KEY = "flowxfer.numerics"
@@ -111,6 +105,14 @@ class Latents:
 
     def __neg__(self) -> Latents:
         return self * -1.0
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the numbers, level by level, in hexadecimal."""
+        digest = hashlib.sha256()
+        for level in self.levels:
+            digest.update(np.ascontiguousarray(level).data)
+        return digest.hexdigest()
 
     def mean(self) -> Latents:
         """The mean over the faces, as latents of one: the paper's expressionless mean face."""

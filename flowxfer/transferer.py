@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from flowxfer import hub
-from flowxfer.attributes import Attributes
 from flowxfer.bundle import Bundle, LatentKind, Manifest, Precision
-from flowxfer.engine import Chunk, EngineName, start
+from flowxfer.directions import Attributes
+from flowxfer.engines.options import EngineOptions, tf32_of
+from flowxfer.engines.protocol import EngineName
+from flowxfer.engines.round_trip import check_round_trip, lost
+from flowxfer.engines.start import start
 from flowxfer.errors import InputError
-from flowxfer.gpu import Variant
 from flowxfer.images import Pixels, Sources, load_faces
-from flowxfer.latents import Alpha, Array, Latents, alpha_per_level
-from flowxfer.round_trips import check_round_trip, lost
+from flowxfer.latents import Latents, alpha_per_level
+from flowxfer.models import hub
+from flowxfer.types import Alpha, Array, Chunk
 
 Faces: TypeAlias = "Sources | Latents"
 
@@ -44,16 +48,16 @@ class Transferer:
             exact precision, and in exact-bf16 faster on processors with bfloat16; or ``"openvino"``, which needs the
             extra of that name, and computes in float32 on a CPU.
         precision: the exact precision that PyTorch computes in, such as ``"exact-bf16"``; None takes the model's own.
-        variant: what the nets compute in on a GPU: ``"fp32"``, ``"tf32"``, which needs an exact model, or ``"mixed"``,
-            float16 for a model that has it; None takes the model's own, and never TF32.
+        tf32: on a GPU, multiply the nets' numbers in TF32: faster, with a float32 model that has a float64 state only.
         cuda_graphs: on a GPU, start each graph as one CUDA graph, captured once for each batch size.
+        variant: deprecated: ``"tf32"`` is ``tf32=True``, and the others never changed anything.
 
     Raises:
         BundleError: the model's files are missing or damaged.
         DownloadError: the model has to be downloaded and cannot be.
         ExactnessError: in an exact precision, pixels do not come back here. What is not known to be safe is tried
-            when it is first loaded; see :mod:`flowxfer.round_trips`.
-        InputError: a variant that the model has not, or a precision that the engine has not.
+            when it is first loaded; see :mod:`flowxfer.engines.round_trip`.
+        InputError: the engine cannot do what was asked for, with this model or at all.
         MissingExtraError: the engine is not installed.
         ProviderError: a provider that was asked for cannot be had.
 
@@ -73,22 +77,27 @@ class Transferer:
         threads: int | None = None,
         engine: EngineName = "onnxruntime",
         precision: Precision | None = None,
-        variant: Variant | None = None,
+        tf32: bool = False,
         cuda_graphs: bool = False,
+        variant: str | None = None,
     ) -> None:
         self._bundle = Bundle.open(hub.resolve(model))
-        settings: dict[str, Any] = {
-            "providers": providers,
-            "batch_size": batch_size,
-            "threads": threads,
-            "precision": precision,
-            "variant": variant,
-            "cuda_graphs": cuda_graphs,
-        }
-        self._session = start(engine, self._bundle, **settings)
-        self._anew = partial(Transferer, self._bundle.path, engine=engine, **settings)
+        if variant is not None:
+            warnings.warn("variant is deprecated; tf32=True is variant='tf32'", DeprecationWarning, stacklevel=2)
+            tf32 = tf32 or tf32_of(variant, self.manifest)
+        options = EngineOptions(
+            engine=engine,
+            providers=providers,
+            batch_size=batch_size,
+            threads=threads,
+            precision=precision,
+            tf32=tf32,
+            cuda_graphs=cuda_graphs,
+        )
+        self._session = start(self._bundle, options)
+        self._anew = partial(Transferer, self._bundle.path, **dataclasses.asdict(options))
         self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
-        check_round_trip(self, self._session)
+        check_round_trip(self._session, self.manifest)
 
     def __reduce__(self) -> tuple[Callable[[], Transferer], tuple[()]]:
         return self._anew, ()
@@ -282,10 +291,10 @@ class Transferer:
     def self_test(self) -> float:
         """Share of values that do not survive a round trip of difficult pictures; 0 in a sound exact precision.
 
-        The pictures are those of :mod:`flowxfer.probes`, encoded together and decoded one by one, and the other way
-        round.
+        The pictures are those of :mod:`flowxfer.engines.probes`, encoded together and decoded one by one, and the
+        other way round.
         """
-        return max(lost(self).values())
+        return max(lost(self._session, self.manifest).values())
 
     def _latents(self, chunks: Sequence[Chunk]) -> Latents:
         return Latents.on_device(chunks, self.manifest.model_hash, self.numerics)

@@ -9,8 +9,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from flowxfer import Transferer, session
-from flowxfer.probes import probe
+from flowxfer import Transferer
+from flowxfer.engines.ort import session
+from flowxfer.engines.probes import probe
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_copies_are_counted(transferer, faces, counted):
     assert counted["copies"] == 2
 
 
-@pytest.mark.parametrize(("modules", "most"), [("flowxfer", 340), ("flowxfer.cli", 400)])
+@pytest.mark.parametrize(("modules", "most"), [("flowxfer", 250), ("flowxfer.cli", 400)])
 def test_an_import_loads_few_modules(modules, most):
     """Time to import follows their number; numpy alone is some 130."""
     code = f"import sys; before = set(sys.modules); import {modules}; print(len(set(sys.modules) - before))"

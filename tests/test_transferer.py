@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from flowxfer import Latents, Transferer
+from flowxfer.engines.probes import probe, probes
 from flowxfer.errors import InputError, LatentsError, ShapeError
 from flowxfer.export import export_bundle
-from flowxfer.probes import probe, probes
 from flowxfer.transferer import PAPER_ALPHAS
 from tests.glow.random_glow import random_glow
 
@@ -179,6 +179,9 @@ def test_options_must_be_positive(tiny_bundle, option):
 def test_self_test_sees_a_lost_pixel(tiny_bundle, monkeypatch):
     transferer = Transferer(tiny_bundle, threads=1)
     assert transferer.self_test() == 0
-    decode = transferer.decode
-    monkeypatch.setattr(transferer, "decode", lambda latents: decode(latents) ^ np.uint8([0, 1, 0]))
+    engine = transferer._session
+    decode = engine.decode
+    monkeypatch.setattr(
+        engine, "decode", lambda *latents: (images ^ np.uint8([0, 1, 0]) for images in decode(*latents))
+    )
     assert transferer.self_test() == pytest.approx(1 / 3)

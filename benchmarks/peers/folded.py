@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flowxfer.export.folding import Affine, Array32, fold_net, fold_prior, fold_split, fold_step
+from flowxfer.bundle.folded import Affine, Array32
+from flowxfer.export.folding import fold_net, fold_prior, fold_split, fold_step
 from flowxfer.glow import Glow
 from flowxfer.glow.model import LatentKind, Step
 from flowxfer.glow.nets import edge_map

@@ -10,9 +10,10 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.benchmarks.models import Array, Images, ModelFolder
+from flowxfer.benchmarks.models import ModelFolder
 from flowxfer.bundle import DECODE, ENCODE, Manifest
-from flowxfer.openvino_engine import openvino
+from flowxfer.engines.openvino import openvino
+from flowxfer.types import Array, Images
 
 from .runner import Runner
 

@@ -8,8 +8,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from flowxfer import Latents, Transferer, session
-from flowxfer.benchmarks.models import ALPHA, Array, Images, ModelFolder
+from flowxfer import Latents, Transferer
+from flowxfer.benchmarks.models import ALPHA, ModelFolder
+from flowxfer.engines.ort import session
+from flowxfer.types import Array, Images
 
 from .runner import Runner
 

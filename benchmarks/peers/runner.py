@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from flowxfer.benchmarks.models import ALPHA, Array, Images, ModelFolder
+from flowxfer.benchmarks.models import ALPHA, ModelFolder
+from flowxfer.types import Array, Images
 
 __all__ = ["Runner"]
 

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowxfer.benchmarks.models import Array, Images, ModelFolder
+from flowxfer.benchmarks.models import ModelFolder
+from flowxfer.engines.ort.session_pool import LARGEST
 from flowxfer.glow.pixels import from_pixels, to_pixels
-from flowxfer.lanes import LARGEST
+from flowxfer.types import Array, Images
 
 from .eager import EagerGlow
 from .folded import FoldedGlow, FoldedStep

@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from flowxfer.benchmarks.models import Array, Images, ModelFolder
+from flowxfer.benchmarks.models import ModelFolder
 from flowxfer.bundle import DECODE, ENCODE
 from flowxfer.glow import Glow
 from flowxfer.glow.model import LatentKind
 from flowxfer.glow.pixels import from_pixels, to_pixels
+from flowxfer.types import Array, Images
 
 from .eager import EagerGlow, FixedConv1x1
 from .folded import ConcatStep, FoldedGlow

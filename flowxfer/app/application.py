@@ -20,19 +20,17 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from flowxfer.attributes import Attributes
+from flowxfer.app import attributes_tab, film_tab, other_tabs, style, transfer_tab
+from flowxfer.app.folder import FOLDER
+from flowxfer.app.making import Making
+from flowxfer.app.private import Private
+from flowxfer.app.studio import Studio
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.provenance import Marks
-from flowxfer.serve import Limits
-from flowxfer.serve.connections import Connection, room
-from flowxfer.serve.hosts import Hosts
 from flowxfer.transferer import Transferer
-
-from . import attributes_tab, film_tab, other_tabs, style, transfer_tab
-from .folder import FOLDER
-from .making import Making
-from .private import Private
-from .studio import Studio
+from flowxfer.web.connections import Connection, room
+from flowxfer.web.hosts import Hosts
 
 Built = TypeVar("Built")
 
@@ -44,6 +42,7 @@ with their consent.
 """
 _SESSIONS = 200  # whose choices are kept in memory
 _WAITING = 64  # actions of all sessions
+_CONNECTIONS = 512
 _PATIENCE_S = 5
 
 
@@ -93,7 +92,7 @@ def serving(
         port: likewise; None takes a free one.
         max_upload_bytes: of one file.
         max_files_bytes: of all files that the app keeps at a time.
-        hosts: names that it may be called by beside ``host``, see :class:`flowxfer.serve.hosts.Hosts`.
+        hosts: names that it may be called by beside ``host``, see :class:`flowxfer.web.hosts.Hosts`.
         marks: makes what results say of how they were made; by default that they are synthetic.
         attributes: the vectors that faces are moved along; by default those that come with the model.
 
@@ -151,14 +150,13 @@ def _in_a_loop(build: Callable[[], Built]) -> Built:
 @contextmanager
 def _served(app: Any, host: str, port: int) -> Iterator[None]:
     """Serve an ASGI application in a thread, within the limits that the service has too, but for time."""
-    limits = Limits(timeout_s=math.inf)
-    most, backlog = room(limits)
+    most, backlog = room(_CONNECTIONS)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
             host=host,
             port=port,
-            http=partial(Connection, limits=limits, most=most),  # type: ignore[arg-type]  # which is called, and no more
+            http=partial(Connection, request_s=math.inf, most=most),  # type: ignore[arg-type]  # which is called, and no more
             backlog=backlog,
             log_level="critical",  # at the end some answers are cut off
             timeout_graceful_shutdown=1,

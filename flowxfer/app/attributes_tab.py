@@ -6,10 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from . import fields, results
-from .following import follow
-from .picker import Picker
-from .studio import Studio
+from flowxfer.app import fields, results
+from flowxfer.app.following import follow
+from flowxfer.app.picker import Picker
+from flowxfer.app.studio import Studio
 
 __all__ = ["lay_out"]
 

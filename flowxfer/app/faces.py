@@ -7,21 +7,19 @@ import tempfile
 import threading
 import weakref
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from flowxfer import images
-from flowxfer.errors import ImageError, InputError, MissingExtraError
+from flowxfer.errors import ImageError, MissingExtraError
 from flowxfer.faces import EYES, Aligned, align
 from flowxfer.images import Pixels
+from flowxfer.images.people import TruePeople, bundled_data
 
 __all__ = ["Picture", "demo", "demo_film", "kept", "read"]
 
-TARGETS = ("id1", "id2", "id3", "id4")
 EXPRESSIONS = ("smile", "surprise", "anger", "closed", "open", "pucker", "smirk", "wink", "sadness", "disgust")
-PERFORMER = "id5"
 
 _ALIGNED_WITHIN = 0.04  # of the crop's width: so near to OpenAI's places, eyes are where an aligned face has them
 _one_at_a_time = threading.Lock()  # dlib's detector keeps its picture in itself
@@ -55,16 +53,11 @@ def demo(size: int) -> dict[str, list[Picture]]:
     Raises:
         InputError: they are not in this installation.
     """
-    folder = _data() / "faces"
-    _there(folder / "truth", "the demo people")
-
-    def face(name: str, path: str) -> Picture:
-        return Picture(name, images.load(folder / path, size))
-
+    people = TruePeople.bundled()
     return {
-        "target": [face(name, f"truth/{name}/neutral.png") for name in TARGETS],
-        "expression": [face(name, f"expressions/{name}.png") for name in EXPRESSIONS],
-        "neutral": [face("neutral", f"truth/{PERFORMER}/neutral.png")],
+        "target": [Picture(name, people.truth(name, "neutral", size)) for name in people.targets],
+        "expression": [Picture(name, people.performed(name, size)) for name in EXPRESSIONS],
+        "neutral": [Picture("neutral", face) for face in people.neutral(size)],
     }
 
 
@@ -74,7 +67,7 @@ def demo_film() -> Path:
     Raises:
         InputError: it is not in this installation.
     """
-    return _there(_data() / "film" / "person.mp4", "the demo film")
+    return bundled_data("film/person.mp4", "the demo film")
 
 
 def read(path: Path, size: int) -> Picture:
@@ -119,16 +112,6 @@ def kept(picture: Picture, folder: Path) -> Picture:
     picture = replace(picture, file=file)
     weakref.finalize(picture, shutil.rmtree, own, ignore_errors=True)
     return picture
-
-
-def _data() -> Path:
-    return Path(str(resources.files("flowxfer") / "data"))
-
-
-def _there(path: Path, what: str) -> Path:
-    if not path.exists():
-        raise InputError(f"expected {what} at {path}, but nothing is there; install flowxfer again")
-    return path
 
 
 def _in_place(aligned: Aligned, width: int) -> bool:

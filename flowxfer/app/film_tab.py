@@ -7,13 +7,12 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
+from flowxfer.app import fields
+from flowxfer.app.making import Making
+from flowxfer.app.picker import Picker
+from flowxfer.app.sentences import said
+from flowxfer.app.studio import Choice, Studio
 from flowxfer.errors import InputError
-
-from . import fields
-from .making import Making
-from .picker import Picker
-from .sentences import said
-from .studio import Choice, Studio
 
 __all__ = ["lay_out"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from .sentences import said
+from flowxfer.app.sentences import said
 
 __all__ = ["follow"]
 

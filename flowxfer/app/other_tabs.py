@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from . import fields, results
-from .following import follow
-from .picker import Picker
-from .sentences import said
-from .studio import Studio
+from flowxfer.app import fields, results
+from flowxfer.app.following import follow
+from flowxfer.app.picker import Picker
+from flowxfer.app.sentences import said
+from flowxfer.app.studio import Studio
 
 __all__ = ["lay_out_mix", "lay_out_sample"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from .sentences import said
-from .studio import Choice, Studio, enlarged
+from flowxfer.app.sentences import said
+from flowxfer.app.studio import Choice, Studio, enlarged
 
 __all__ = ["Picker"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from .folder import size
+from flowxfer.app.folder import size
 
 __all__ = ["Private"]
 

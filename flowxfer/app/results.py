@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from .studio import Result
+from flowxfer.app.studio import Result
 
 __all__ = ["files", "lay_out"]
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import gradio as gr
 
+from flowxfer.app.folder import FOLDER
 from flowxfer.errors import FlowxferError
-
-from .folder import FOLDER
 
 __all__ = ["said"]
 

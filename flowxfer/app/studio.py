@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from flowxfer import hub, images, strips
-from flowxfer.attributes import Attributes
+from flowxfer import images
+from flowxfer.app import faces
+from flowxfer.app.faces import Picture
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.faces import paste_blend
-from flowxfer.images import Pixels
-from flowxfer.latents import Alpha, Latents
+from flowxfer.images import Pixels, contact_sheets
+from flowxfer.latents import Latents
+from flowxfer.models import hub
 from flowxfer.provenance import Mark, Marks
 from flowxfer.transferer import Transferer
-
-from . import faces
-from .faces import Picture
+from flowxfer.types import Alpha
 
 if TYPE_CHECKING:
     from flowxfer.video import Options, Progress, Report
@@ -146,8 +147,8 @@ class Studio:
         pixels = self.flow.sweep(target.latents, expression.latents, neutral.latents, alphas)
         folder, mark = self._new_folder(), self._edited(*alphas)
         strip, animation = folder / "strip.png", folder / "sweep.gif"
-        images.save(strips.strip(pixels, [f"alpha {alpha:g}" for alpha in alphas]), strip, mark)
-        strips.gif(pixels, animation, mark)
+        images.save(contact_sheets.strip(pixels, [f"alpha {alpha:g}" for alpha in alphas]), strip, mark)
+        contact_sheets.gif(pixels, animation, mark)
         return strip, animation
 
     def film(
@@ -202,7 +203,7 @@ class Studio:
         path = self._new_folder() / f"faces_{seed}.png"
         flow = self._sampler
         drawn = flow.sample(count, temperature=temperature, seed=seed)
-        images.save(strips.sheet(drawn), path, self._marks.generated(flow.manifest))
+        images.save(contact_sheets.sheet(drawn), path, self._marks.generated(flow.manifest))
         return path
 
     @cached_property

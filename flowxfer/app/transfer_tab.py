@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from . import fields
-from .following import follow
-from .picker import Picker
-from .sentences import said
-from .studio import Choice, Studio
+from flowxfer.app import fields
+from flowxfer.app.following import follow
+from flowxfer.app.picker import Picker
+from flowxfer.app.sentences import said
+from flowxfer.app.studio import Choice, Studio
 
 __all__ = ["lay_out"]
 

@@ -15,7 +15,7 @@ from flowxfer.cli.running import names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
-    from flowxfer.attributes import Attributes
+    from flowxfer.directions import Attributes
     from flowxfer.transferer import Transferer
 
 __all__ = ["EXAMPLES", "AttributeFile", "attributes_of", "commands", "learn", "manipulate", "strengths"]
@@ -86,7 +86,7 @@ def learn(
     Written to attributes.safetensors in a bundle's folder, they come with that model from then on.
     """
     from flowxfer import images
-    from flowxfer.attributes import learn, read_labels
+    from flowxfer.directions import learn, read_labels
 
     path = _new(output, force)
     known = read_labels(labels)
@@ -107,7 +107,7 @@ def import_(
     force: Force = False,
 ) -> None:
     """Take over the vectors of OpenAI's demo, for the 40 attributes of CelebA; the model has to be theirs too."""
-    from flowxfer.attributes import Attributes
+    from flowxfer.directions import Attributes
 
     path = _new(output, force)
     Attributes.from_openai(vectors, transferer(compute).manifest).save(path)
@@ -127,7 +127,7 @@ for name, (command, example) in EXAMPLES.items():
 
 def attributes_of(flow: Transferer, file: Path | None) -> Attributes:
     """The attributes in a file, or those that come with the model."""
-    from flowxfer.attributes import Attributes
+    from flowxfer.directions import Attributes
 
     return flow.attributes if file is None else Attributes.load(file, flow.manifest)
 

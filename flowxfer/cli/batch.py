@@ -22,9 +22,10 @@ from flowxfer.cli.options import (
     Neutral,
 )
 from flowxfer.cli.photo import Rotations
-from flowxfer.cli.running import alphas, downloading, names
-from flowxfer.engine import EngineName
+from flowxfer.cli.running import alphas, downloading, inputs, names
+from flowxfer.engines.protocol import EngineName
 from flowxfer.errors import InputError
+from flowxfer.files import same_file
 
 if TYPE_CHECKING:
     from flowxfer.bundle import Manifest
@@ -54,7 +55,7 @@ _BUNDLED = _Compute()
 
 @grouped
 def batch(
-    inputs: Annotated[list[str], typer.Argument(help="Pictures and films, folders of them, or patterns.")],
+    sources: Annotated[list[str], typer.Argument(help="Pictures and films, folders of them, or patterns.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
     expression: Expression,
     neutral: Neutral,
@@ -98,7 +99,7 @@ def batch(
 
     if place == "local" and (address or workers):
         raise InputError("expected --address and --workers with --engine ray only; a local run is this process")
-    pictures, films = _sorted_out(inputs)
+    pictures, films = _sorted_out(sources)
     photographs = _missing(pictures, output, lambda path, name: f"{name}.png", force)
     reels = _missing(films, output, _film_name, force)
     if photo or films:
@@ -180,16 +181,16 @@ def _missing(sources: list[Path], folder: Path, naming: Callable[[Path, str], st
         InputError: two results would have one name, or a result would replace its input.
     """
     results = [folder.absolute() / naming(path, name) for path, name in zip(sources, names(sources), strict=True)]
-    for source, result in zip(sources, results, strict=True):
-        if source.exists() and result.exists() and result.samefile(source):
+    for result in results:
+        if source := same_file(result, inputs()):
             raise InputError(f"expected a folder of its own for the results, got that of the input {source}")
     return [pair for pair in zip(sources, results, strict=True) if force or not pair[1].exists()]
 
 
 def _film_name(path: Path, name: str) -> str:
-    from flowxfer.video.encoders import SUFFIXES
+    from flowxfer.video.io.suffixes import WRITTEN
 
-    return f"{name}{path.suffix}" if path.suffix.lower() in SUFFIXES else f"{path.name}{_OTHER_FILMS}"
+    return f"{name}{path.suffix}" if path.suffix.lower() in WRITTEN else f"{path.name}{_OTHER_FILMS}"
 
 
 def _maker(detector: str) -> Callable[[], Detector] | None:
@@ -201,8 +202,8 @@ def _maker(detector: str) -> Callable[[], Detector] | None:
 
 def _manifest(model: str) -> Manifest:
     """Find the model, without loading it: the workers do that."""
-    from flowxfer import hub
     from flowxfer.bundle import Bundle
+    from flowxfer.models import hub
 
     with downloading() as progress:
         return Bundle.open(hub.resolve(model, progress=progress)).manifest

@@ -76,7 +76,8 @@ def sweep(
 
     By default the strengths are the paper's, 0.30 to 0.50 in steps of 0.02.
     """
-    from flowxfer import images, strips
+    from flowxfer import images
+    from flowxfer.images import contact_sheets
 
     values = alphas(strengths)
     digits = max(2, *(len(part.strip().partition(".")[2]) for part in strengths.split(",")))
@@ -92,9 +93,9 @@ def sweep(
     for result, path, value in zip(results, pictures, values, strict=True):
         images.save(result, path, marking.edited(flow.manifest, value))
     mark = marking.edited(flow.manifest, *values)
-    images.save(strips.strip(results, labels), strip, mark)
+    images.save(contact_sheets.strip(results, labels), strip, mark)
     if gif:
-        strips.gif(results, animation, mark)
+        contact_sheets.gif(results, animation, mark)
     for path in [*pictures, strip, *([animation] if gif else [])]:
         typer.echo(path)
 
@@ -131,14 +132,15 @@ def sample(
     force: Force = False,
 ) -> None:
     """Draw faces that nobody has."""
-    from flowxfer import images, strips
+    from flowxfer import images
+    from flowxfer.images import contact_sheets
 
     whole_sheet = bool(output.suffix) and not output.is_dir()
     destinations = outputs(output, ["sheet"] if whole_sheet else [f"sample_{n:03}" for n in range(count)], force)
     marking = marks(marked)
     flow = transferer(compute)
     faces, mark = flow.sample(count, temperature=temperature, seed=seed), marking.generated(flow.manifest)
-    results = [strips.sheet(faces)] if whole_sheet else faces
+    results = [contact_sheets.sheet(faces)] if whole_sheet else faces
     for result, path in zip(results, destinations, strict=True):
         images.save(result, path, mark)
         typer.echo(path)

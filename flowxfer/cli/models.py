@@ -17,7 +17,7 @@ _MARKS = {"ok": ("ok", None), "warning": ("WARNING", "yellow"), "problem": ("PRO
 
 def models() -> None:
     """List the models that can be named, and where they are."""
-    from flowxfer import hub
+    from flowxfer.models import hub
 
     for name, place in hub.list_models().items():
         about = hub.MODELS[name].about if name in hub.MODELS else "converted here"
@@ -29,8 +29,8 @@ def download(name: Annotated[str, typer.Argument(help="A model's name, see `flow
 
     What broke off goes on where it stopped.
     """
-    from flowxfer import hub
     from flowxfer.bundle import Bundle
+    from flowxfer.models import hub
 
     with downloading() as progress:
         folder = hub.resolve(name, progress=progress)
@@ -39,9 +39,9 @@ def download(name: Annotated[str, typer.Argument(help="A model's name, see `flow
 
 def info(bundle: Annotated[str, typer.Argument(help="A bundle's folder or a model's name.")] = "synthetic-64") -> None:
     """Verify a bundle and show what its manifest says."""
-    from flowxfer import hub
-    from flowxfer.attributes import Attributes
     from flowxfer.bundle import Bundle
+    from flowxfer.directions import Attributes
+    from flowxfer.models import hub
 
     if hub.list_models().get(bundle) == "to download" and not Path(bundle).is_dir():
         known = hub.MODELS[bundle]
@@ -74,7 +74,7 @@ def info(bundle: Annotated[str, typer.Argument(help="A bundle's folder or a mode
 
 def doctor(engine: Engine = "onnxruntime", provider: Providers = None) -> None:
     """Examine this installation; the exit status is 1 if something is wrong with it."""
-    from flowxfer.doctor import examine
+    from flowxfer.cli.doctor import examine
 
     report = examine(provider, engine)
     for line in report.lines:

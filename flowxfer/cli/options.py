@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flowxfer.bundle import Precision
-from flowxfer.engine import EngineName
+from flowxfer.engines.protocol import EngineName
 
 __all__ = [
     "BUNDLED",

@@ -13,8 +13,8 @@ from flowxfer.cli.running import alphas
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
-    from flowxfer.latents import Alpha
     from flowxfer.transferer import Faces, Transferer
+    from flowxfer.types import Alpha
 
 __all__ = [
     "PERFORMING",

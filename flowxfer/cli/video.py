@@ -24,7 +24,7 @@ from flowxfer.cli.performing import (
     performer,
     strength,
 )
-from flowxfer.cli.running import measure, transferer
+from flowxfer.cli.running import inputs, measure, transferer
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ def video(
     start: Annotated[float | None, typer.Option(help="Seconds; where to begin.", show_default=False)] = None,
     end: Annotated[float | None, typer.Option(help="Seconds; where to stop.", show_default=False)] = None,
     rate: Annotated[float | None, typer.Option(help="Frames a second of pictures.", show_default="25")] = None,
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace", help="Make whole pictures of interlaced ones; else the fields are kept.")
+    ] = False,
     codec: Annotated[
         str | None, typer.Option(help="h264, hevc, vp9, av1, ffv1, …", show_default="h264, vp9 for .webm")
     ] = None,
@@ -120,12 +123,14 @@ def video(
         start=start,
         end=end,
         rate=rate,
+        deinterlace=deinterlace,
         codec=codec,
         quality=quality,
         resume=resume,
         overwrite=force,
         log=log,
         preview=preview,
+        keep=tuple(inputs()),
     )
     marking = marks(marked)
     flow = transferer(compute)
@@ -169,7 +174,7 @@ def _one(film: Path, output: Path, performance: dict[str, Any], options: Options
 
 
 def _all(folder: Path, output: Path, performance: dict[str, Any], options: Options) -> None:
-    from flowxfer.video import process_folder
+    from flowxfer.cluster import process_folder
 
     with measure(folder.name) as told:
         options = dataclasses.replace(options, progress=told)

@@ -12,15 +12,17 @@ from typing import Annotated, Literal
 import typer
 
 from flowxfer.bundle import MANIFEST, Bundle, LatentKind, Precision
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.options import Force
 from flowxfer.cli.running import steps, unused
 from flowxfer.errors import InputError, MissingExtraError
 from flowxfer.files import temporary_folder
-from flowxfer.hub import list_models, resolve
+from flowxfer.models.hub import list_models, resolve
 
 __all__ = ["export", "train"]
 
 
+@grouped
 def export(
     weights: Annotated[Path, typer.Argument(help="A file or checkpoint, recognised; or a bundle or a model's name.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder, or the repository's.")],

@@ -5,9 +5,23 @@ each segment to whatever worker is free. So a film's segments need no order, and
 :func:`flowxfer.video.edit` writes.
 """
 
-from .batch import Summary, run
-from .engines import Engine, OnRay, here
-from .recipe import Recipe
-from .tasks import Faces, FilmTask, Photo, in_groups
+from flowxfer.cluster.batch import Summary, run
+from flowxfer.cluster.executors import Engine, OnRay, here
+from flowxfer.cluster.folder import Outcome, process_folder
+from flowxfer.cluster.recipe import Recipe
+from flowxfer.cluster.tasks import Faces, FilmTask, Photo, in_groups
 
-__all__ = ["Engine", "Faces", "FilmTask", "OnRay", "Photo", "Recipe", "Summary", "here", "in_groups", "run"]
+__all__ = [
+    "Engine",
+    "Faces",
+    "FilmTask",
+    "OnRay",
+    "Outcome",
+    "Photo",
+    "Recipe",
+    "Summary",
+    "here",
+    "in_groups",
+    "process_folder",
+    "run",
+]

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from flowxfer.cluster.executors import Engine
+from flowxfer.cluster.recipe import Recipe
+from flowxfer.cluster.tasks import Coded, Done, Faces, Failure, Film, FilmTask, Input, Photo, Result, sentence
+from flowxfer.cluster.video_job import Reel
 from flowxfer.errors import FlowxferError, InputError
-
-from .engines import Engine
-from .recipe import Recipe
-from .reel import Reel
-from .tasks import Coded, Done, Faces, Failure, Film, FilmTask, Input, Photo, Result, sentence
 
 __all__ = ["SEGMENT_FRAMES", "Progress", "Summary", "run"]
 

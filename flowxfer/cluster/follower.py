@@ -8,13 +8,12 @@ from contextlib import closing
 from itertools import chain, islice
 from typing import TYPE_CHECKING, cast
 
+from flowxfer.cluster.recipe import Recipe
+from flowxfer.cluster.tasks import Ending, Failure, Film, Part, Result, Seen, Task, sentence
 from flowxfer.faces import Tracker
 from flowxfer.video import open_source
-from flowxfer.video.frames import Frame
+from flowxfer.video.io.frames import Frame
 from flowxfer.video.pipeline import Step, followed
-
-from .recipe import Recipe
-from .tasks import Ending, Failure, Film, Part, Result, Seen, Task, sentence
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -66,7 +65,7 @@ class Follower:
 
 def digest(frame: Frame) -> bytes:
     """Tell a film's frame from all others by what the decoder made of it."""
-    from flowxfer.video.colours import layouts, planes
+    from flowxfer.video.io.colours import layouts, planes
 
     picture, whole = cast("VideoFrame", frame.native), hashlib.blake2b(digest_size=_DIGEST_BYTES)
     has_palette = len(picture.planes) != len(layouts(picture.format.name))

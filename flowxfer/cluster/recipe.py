@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowxfer.bundle import Precision
-from flowxfer.engine import EngineName
+from flowxfer.engines.protocol import EngineName
 from flowxfer.errors import BundleError
 from flowxfer.faces import Choice, Detector, Paste, paste_blend
 from flowxfer.images import Pixels
-from flowxfer.latents import Alpha
 from flowxfer.provenance import Mark
 from flowxfer.transferer import Transferer
+from flowxfer.types import Alpha
 
 __all__ = ["Recipe"]
 
@@ -101,5 +101,5 @@ class Recipe:
             "face": named(self.face),
             "detector": repr(self.detector),
             "paste": getattr(self.paste, "__name__", repr(self.paste)),
-            "mark": self.mark and [self.mark.source_type, self.mark.model, self.mark.model_hash, self.mark.alphas],
+            "mark": self.mark and self.mark.settings,
         }

@@ -56,10 +56,17 @@ class Photo:
 
 @dataclass(frozen=True)
 class FilmTask:
-    """A film, and where the result goes, whose suffix is the container's."""
+    """A film, and where the result and its log go.
+
+    Attributes:
+        source: the film.
+        output: the result; its suffix is the container's.
+        log: a line for each frame; None writes no log, and so does :func:`flowxfer.cluster.run`.
+    """
 
     source: Path
     output: Path
+    log: Path | None = None
 
 
 @dataclass(frozen=True)

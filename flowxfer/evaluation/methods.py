@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from flowxfer.copies import nudge
+from flowxfer.directions.copies import nudge
 from flowxfer.evaluation.action_units import Floats
 from flowxfer.evaluation.fidelity import Mask, changed_region
-from flowxfer.evaluation.heldout import HeldOut
 from flowxfer.evaluation.likeness import Embedder, distance
 from flowxfer.images import Pixels
+from flowxfer.images.heldout import HeldOut
 from flowxfer.latents import Latents
 from flowxfer.transferer import Transferer
 

@@ -18,6 +18,7 @@ import numpy as np
 import PIL
 
 from flowxfer import __version__, images
+from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import InputError, reason
 from flowxfer.evaluation.action_units import Meter
 from flowxfer.evaluation.cast import Cast, Person, Skipped, usable
@@ -29,7 +30,6 @@ from flowxfer.files import replacing
 from flowxfer.images import Pixels
 from flowxfer.latents import Latents
 from flowxfer.provenance import Mark, inherited
-from flowxfer.providers import runtime
 from flowxfer.transferer import PAPER_ALPHAS, Transferer
 
 __all__ = ["run"]
@@ -114,6 +114,8 @@ def _claim(
         raise InputError(
             f"expected what an earlier run wrote in {path}: {reason(error)}; choose another output"
         ) from error
+    if set(before).isdisjoint(description) and (path.exists() or layout.holds_results):
+        raise InputError(f"expected a new folder or that of an earlier run, got {layout.root} with other files in it")
     merged = {**description, **{what: name or before.get(what) for what, name in scales.items()}}
     if others := [what for what, value in merged.items() if before.get(what) not in (None, value)]:
         raise InputError(

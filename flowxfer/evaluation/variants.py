@@ -16,15 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from flowxfer import __version__, hub
+from flowxfer import __version__
 from flowxfer.errors import FlowxferError, InputError
 from flowxfer.evaluation import methods
 from flowxfer.evaluation.action_units import Floats
-from flowxfer.evaluation.heldout import HeldOut
 from flowxfer.evaluation.likeness import Embedder, distance
 from flowxfer.evaluation.methods import Half, Method
 from flowxfer.files import replacing
 from flowxfer.images import Pixels
+from flowxfer.images.heldout import HeldOut
+from flowxfer.models import hub
 from flowxfer.transferer import Transferer
 
 __all__ = ["Variant", "compare", "main", "markdown", "measure", "tuned"]

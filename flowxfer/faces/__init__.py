@@ -1,15 +1,15 @@
 """Faces in photographs: find them, align them as OpenAI aligned CelebA-HQ, and put them back."""
 
-from .alignment import Aligned, align
-from .detector import EYES, Detector, Face, crop_transform
-from .dlib_detector import DlibDetector
-from .identity import Reference
-from .mtcnn_detector import MtcnnDetector
-from .paste import Paste, Patch, paste_blend, paste_change, paste_crop, paste_face, patch
-from .photo import Choice, choose, left_to_right, transfer_photo
-from .pictures import Picture
-from .similarity import Similarity
-from .tracking import Tracker
+from flowxfer.faces.alignment import Aligned, align
+from flowxfer.faces.detector import EYES, Detector, Face, crop_transform
+from flowxfer.faces.dlib_detector import DlibDetector
+from flowxfer.faces.identity import Reference
+from flowxfer.faces.mtcnn_detector import MtcnnDetector
+from flowxfer.faces.paste import Paste, Patch, paste_blend, paste_change, paste_crop, paste_face, patch
+from flowxfer.faces.photo import Choice, choose, left_to_right, transfer_photo
+from flowxfer.faces.pictures import Picture
+from flowxfer.faces.similarity import Similarity
+from flowxfer.faces.tracking import Tracker
 
 __all__ = [
     "EYES",

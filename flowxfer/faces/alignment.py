@@ -8,13 +8,12 @@ from functools import cache
 import numpy as np
 
 from flowxfer.errors import InputError
+from flowxfer.faces.detector import Detector, Face, any_way_up, crop_transform
+from flowxfer.faces.dlib_detector import DlibDetector
+from flowxfer.faces.pictures import Picture, Plain
+from flowxfer.faces.resampling import needed, resample
+from flowxfer.faces.similarity import Similarity
 from flowxfer.images import Pixels, Source, load
-
-from .detector import Detector, Face, any_way_up, crop_transform
-from .dlib_detector import DlibDetector
-from .pictures import Picture, Plain
-from .resampling import needed, resample
-from .similarity import Similarity
 
 __all__ = ["Aligned", "align"]
 

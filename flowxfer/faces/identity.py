@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowxfer.errors import InputError
+from flowxfer.faces.alignment import align
+from flowxfer.faces.detector import EYES, Detector
+from flowxfer.faces.dlib_models import RECOGNITION, dlib_model, import_dlib
+from flowxfer.faces.resampling import resample
+from flowxfer.faces.similarity import Similarity
+from flowxfer.faces.states import numbers
 from flowxfer.images import Pixels, Source
-
-from .alignment import align
-from .detector import EYES, Detector
-from .dlib_detector import dlib_model, import_dlib
-from .resampling import resample
-from .similarity import Similarity
-from .states import numbers
 
 __all__ = ["SAME_PERSON", "Embedding", "Person", "Reference", "embed"]
 
@@ -125,4 +124,4 @@ class Person:
 
 @cache
 def _network() -> Any:
-    return import_dlib().face_recognition_model_v1(dlib_model("dlib_face_recognition_resnet_model_v1.dat"))
+    return import_dlib().face_recognition_model_v1(dlib_model(RECOGNITION))

@@ -9,9 +9,8 @@ import numpy as np
 from PIL import Image
 
 from flowxfer.errors import FlowxferError, InputError, MissingExtraError
+from flowxfer.faces.detector import Face, largest_first, openai_eyes
 from flowxfer.images import Pixels
-
-from .detector import Face, largest_first, openai_eyes
 
 __all__ = ["MtcnnDetector"]
 

@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from flowxfer.errors import InputError, ShapeError
+from flowxfer.faces.alignment import Aligned
+from flowxfer.faces.resampling import corners, resample
+from flowxfer.faces.similarity import Similarity
 from flowxfer.images import Pixels
-
-from .alignment import Aligned
-from .resampling import corners, resample
-from .similarity import Similarity
 
 __all__ = ["Paste", "Patch", "paste_blend", "paste_change", "paste_crop", "paste_face", "patch"]
 

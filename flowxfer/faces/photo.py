@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from flowxfer.errors import InputError
+from flowxfer.faces.alignment import Aligned, align
+from flowxfer.faces.detector import Detector
+from flowxfer.faces.identity import Person, Reference, embed
+from flowxfer.faces.paste import Paste, paste_blend
 from flowxfer.images import Pixels, Source, load
 
-from .alignment import Aligned, align
-from .detector import Detector
-from .identity import Person, Reference, embed
-from .paste import Paste, paste_blend
-
 if TYPE_CHECKING:
-    from flowxfer.latents import Alpha
     from flowxfer.transferer import Faces, Transferer
+    from flowxfer.types import Alpha
 
 __all__ = ["Choice", "choose", "left_to_right", "transfer_photo"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .similarity import Points, Similarity
+from flowxfer.faces.similarity import Points, Similarity
 
 __all__ = ["corners", "needed", "resample"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .states import pixels
+from flowxfer.faces.states import pixels
 
 __all__ = ["Scenes", "likeness"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .similarity import Points
-from .states import numbers
+from flowxfer.faces.similarity import Points
+from flowxfer.faces.states import numbers
 
 __all__ = ["OneEuro"]
 

@@ -10,18 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flowxfer.errors import InputError, reason
+from flowxfer.faces.alignment import Aligned
+from flowxfer.faces.detector import Detector, Face
+from flowxfer.faces.dlib_detector import DlibDetector
+from flowxfer.faces.identity import CROP_PX, Person, Reference, embed
+from flowxfer.faces.photo import Choice, choose
+from flowxfer.faces.pictures import Picture, Plain
+from flowxfer.faces.scenes import Scenes, likeness
+from flowxfer.faces.similarity import Points, Similarity
+from flowxfer.faces.smoothing import OneEuro
+from flowxfer.faces.states import count, numbers, pixels
 from flowxfer.images import Pixels
-
-from .alignment import Aligned
-from .detector import Detector, Face
-from .dlib_detector import DlibDetector
-from .identity import CROP_PX, Person, Reference, embed
-from .photo import Choice, choose
-from .pictures import Picture, Plain
-from .scenes import Scenes, likeness
-from .similarity import Points, Similarity
-from .smoothing import OneEuro
-from .states import count, numbers, pixels
 
 __all__ = ["DETECT_EVERY", "Tracker"]
 

@@ -8,8 +8,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import ShapeError
-from flowxfer.glow.config import GlowConfig
 from flowxfer.glow.layers import (
     ActNorm,
     AdditiveCoupling,

@@ -11,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import InputError, WeightsError, reason
 from flowxfer.files import replacing
-from flowxfer.glow.config import GlowConfig
 from flowxfer.glow.model import Glow
 
 __all__ = ["build", "load", "read", "save"]

@@ -4,7 +4,8 @@ from flowxfer.provenance.certificates import make_test_certificate
 from flowxfer.provenance.marking import Provenance, check_suffix, inherited, mark, marked, marking, read, stamp
 from flowxfer.provenance.marks import EDITED, GENERATED, SYNTHETIC, Mark, Marks
 from flowxfer.provenance.matroska import tags
-from flowxfer.provenance.signing import Manifest, Signer
+from flowxfer.provenance.signer import Signer
+from flowxfer.provenance.signing import Manifest
 
 __all__ = [
     "EDITED",

@@ -15,12 +15,12 @@ from typing import BinaryIO
 
 from flowxfer.errors import MissingExtraError, ProvenanceError
 from flowxfer.files import replacing
-from flowxfer.latents import Alpha
 from flowxfer.provenance import mp4, xmp
 from flowxfer.provenance.formats import MATROSKA, MOV, MP4, Format, recognise
 from flowxfer.provenance.marks import SYNTHETIC, Mark, parse_alpha
 from flowxfer.provenance.parts import Buffer, Found
 from flowxfer.provenance.signing import Manifest, read_manifest, sign
+from flowxfer.types import Alpha
 
 __all__ = ["Provenance", "check_suffix", "inherited", "mark", "marked", "marking", "read", "stamp"]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from importlib import metadata
+from typing import Any, Protocol
 
-from flowxfer.latents import Alpha
-
-if TYPE_CHECKING:
-    from flowxfer.provenance.signing import Signer
+from flowxfer.provenance.signer import Signer
+from flowxfer.types import Alpha
 
 __all__ = ["EDITED", "GENERATED", "SYNTHETIC", "Mark", "Marks", "describe", "tool"]
 
@@ -39,6 +38,11 @@ class Mark:
     model_hash: str | None = None
     alphas: tuple[Alpha, ...] = ()
     signer: Signer | None = None
+
+    @property
+    def settings(self) -> list[Any]:
+        """What a file's bytes depend on, but for who signs it, as JSON values."""
+        return [self.source_type, self.model, self.model_hash, self.alphas]
 
 
 class Model(Protocol):
@@ -79,9 +83,7 @@ class Marks:
 
 def tool() -> str:
     """The library and its version: ``flowxfer 0.1.0``."""
-    from flowxfer import __version__  # here, as the package imports the pictures, which import this
-
-    return f"flowxfer {__version__}"
+    return f"flowxfer {metadata.version('flowxfer')}"
 
 
 def describe(mark: Mark) -> str:

@@ -6,57 +6,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-from flowxfer.errors import MissingExtraError, ProvenanceError, reason
+from flowxfer.errors import ProvenanceError, reason
 from flowxfer.provenance.marks import GENERATED, Mark, describe, tool
+from flowxfer.provenance.signer import c2pa_library, certificate_in
 
-if TYPE_CHECKING:
-    import c2pa
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-    from cryptography.x509 import Certificate
-
-__all__ = ["Manifest", "Signer", "read_manifest", "sign"]
+__all__ = ["Manifest", "read_manifest", "sign"]
 
 _OFFLINE: dict[str, Any] = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},  # another copy of the picture, which nobody asked for
 }
-
-
-@dataclass(frozen=True)
-class Signer:
-    """Who signs manifests.
-
-    Args:
-        certificate: a PEM file with the certificate, and after it those that vouch for it.
-        key: a PEM file with its private key, without a password.
-        timestamp_url: an RFC 3161 time stamp authority, which is then asked over the network.
-
-    Raises:
-        ProvenanceError: a file cannot be read, or the two do not belong together.
-        MissingExtraError: c2pa-python is not installed.
-    """
-
-    certificate: Path
-    key: Path
-    timestamp_url: str | None = None
-
-    def __post_init__(self) -> None:
-        self.open().close()
-
-    def open(self) -> c2pa.Signer:
-        """Read the files, and make of them what signs."""
-        library = _c2pa()
-        certificate, key = _certificate(self.certificate), _key(self.key)
-        if certificate.public_key() != key.public_key():
-            raise ProvenanceError(f"expected the key of the certificate {self.certificate}, got another in {self.key}")
-        chain, secret = self.certificate.read_bytes(), self.key.read_bytes()
-        try:
-            info = library.C2paSignerInfo(_algorithm(key), chain, secret, self.timestamp_url)
-            return library.Signer.from_info(info)
-        except library.C2paError as error:
-            raise ProvenanceError(f"{self.certificate} cannot sign C2PA manifests: {reason(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -92,7 +53,7 @@ def sign(source: BinaryIO, target: BinaryIO, mime: str, mark: Mark, parent: tupl
         ProvenanceError: it cannot be signed.
     """
     assert mark.signer is not None
-    library = _c2pa()
+    library = c2pa_library()
     with mark.signer.open() as signer, library.Context.from_dict(_OFFLINE) as context:
         try:
             with library.Builder.from_json(json.dumps(_claim(mark, parent is not None)), context) as builder:
@@ -115,10 +76,10 @@ def read_manifest(file: BinaryIO, mime: str, trust: Path | None = None) -> Manif
         ProvenanceError: ``trust`` holds no certificates.
         MissingExtraError: c2pa-python is not installed.
     """
-    library = _c2pa()
+    library = c2pa_library()
     settings = dict(_OFFLINE)
     if trust is not None:
-        _certificate(trust)
+        certificate_in(trust)
         settings["trust"] = {"trust_anchors": trust.read_text(encoding="utf-8")}
     try:
         with library.Context.from_dict(settings) as context:
@@ -168,46 +129,3 @@ def _claim(mark: Mark, opened: bool) -> dict[str, Any]:
         "claim_generator_info": [{"name": name, "version": version}],
         "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}],
     }
-
-
-def _certificate(path: Path) -> Certificate:
-    from cryptography import x509
-
-    try:
-        return x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except ValueError as error:
-        raise ProvenanceError(f"expected certificates in PEM in {path}: {reason(error)}") from error
-
-
-def _key(path: Path) -> PrivateKeyTypes:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        return load_pem_private_key(path.read_bytes(), password=None)
-    except (TypeError, ValueError) as error:  # TypeError: it has a password
-        raise ProvenanceError(
-            f"expected a private key in PEM, without a password, in {path}: {reason(error)}"
-        ) from error
-
-
-def _algorithm(key: PrivateKeyTypes) -> str:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
-    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
-        return _CURVES[key.curve.name]
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return "ed25519"
-    if isinstance(key, rsa.RSAPrivateKey):
-        return "ps256"
-    raise ProvenanceError("expected a key that C2PA allows: ECDSA on P-256, P-384 or P-521, Ed25519 or RSA")
-
-
-_CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
-
-
-def _c2pa() -> Any:
-    try:
-        import c2pa
-    except ImportError:
-        raise MissingExtraError("c2pa-python", "c2pa", "A signed C2PA manifest") from None
-    return c2pa

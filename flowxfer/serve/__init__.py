@@ -9,7 +9,7 @@ try:
 except ImportError as error:
     raise MissingExtraError(error.name or "fastapi", "serve", "`flowxfer serve`") from None
 
-from .application import create_app, listen, run
-from .limits import Limits
+from flowxfer.serve.application import create_app, listen, run
+from flowxfer.serve.limits import Limits
 
 __all__ = ["Limits", "create_app", "listen", "run"]

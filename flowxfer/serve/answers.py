@@ -13,8 +13,7 @@ from PIL import Image
 from flowxfer.images import Pixels
 from flowxfer.latents import Latents
 from flowxfer.provenance import Mark, marked
-
-from .uploads import pack
+from flowxfer.serve.uploads import pack
 
 __all__ = ["Asked", "Format", "Images", "latents", "negotiate", "pictures"]
 

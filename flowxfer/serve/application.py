@@ -15,18 +15,17 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from flowxfer import __version__
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.provenance import Marks
+from flowxfer.serve import routes, status
+from flowxfer.serve.gate import Gate
+from flowxfer.serve.limits import Limits
+from flowxfer.serve.problems import handle_errors
+from flowxfer.serve.service import Service
 from flowxfer.transferer import Transferer
-
-from . import routes, status
-from .connections import Connection, Sparse, ignore_exhaustion, room
-from .gate import Gate
-from .hosts import LOOPBACK, Hosts
-from .limits import Limits
-from .problems import handle_errors
-from .service import Service
+from flowxfer.web.connections import Connection, Sparse, ignore_exhaustion, room
+from flowxfer.web.hosts import LOOPBACK, Hosts
 
 __all__ = ["create_app", "listen", "run"]
 
@@ -109,17 +108,17 @@ def run(app: FastAPI, listener: socket.socket) -> None:
         listener: from :func:`listen`.
     """
     limits: Limits = app.state.limits
-    most, backlog = room(limits)
+    most, backlog = room(limits.max_connections)
     config = uvicorn.Config(
         app,
-        http=partial(Connection, limits=limits, most=most),  # type: ignore[arg-type]  # which is called, and no more
+        http=partial(Connection, request_s=limits.timeout_s, most=most),  # type: ignore[arg-type]  # which is called, and no more
         backlog=backlog,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=round(limits.timeout_s) + 1,
     )
-    for name in ("asyncio", "uvicorn.error", "flowxfer.serve.connections", "flowxfer.serve.problems"):
+    for name in ("asyncio", "uvicorn.error", "flowxfer.web.connections", "flowxfer.serve.problems"):
         logging.getLogger(name).addFilter(Sparse())
 
     async def serve() -> None:

@@ -11,13 +11,13 @@ from anyio.to_thread import run_sync
 from fastapi import Request, Response, UploadFile
 
 from flowxfer.errors import InputError
-from flowxfer.latents import Alpha, Latents
+from flowxfer.latents import Latents
 from flowxfer.provenance import Mark, Marks
-
-from . import answers, uploads
-from .answers import Format, Images
-from .limits import Limits
-from .service import Faces, Service
+from flowxfer.serve import answers, uploads
+from flowxfer.serve.answers import Format, Images
+from flowxfer.serve.limits import Limits
+from flowxfer.serve.service import Faces, Service
+from flowxfer.types import Alpha
 
 __all__ = ["Desk"]
 

@@ -9,8 +9,8 @@ import logging
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .limits import Limits
-from .problems import Refusal, answer
+from flowxfer.serve.limits import Limits
+from flowxfer.serve.problems import Refusal, answer
 
 __all__ = ["Gate"]
 

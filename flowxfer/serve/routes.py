@@ -6,15 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Response, UploadFile
 
-from flowxfer import strips
 from flowxfer.errors import InputError
-from flowxfer.images import Pixels
-from flowxfer.latents import Alpha
+from flowxfer.images import Pixels, contact_sheets
+from flowxfer.serve import answers
+from flowxfer.serve.desk import Desk
+from flowxfer.serve.problems import RESPONSES
 from flowxfer.transferer import PAPER_ALPHAS
-
-from . import answers
-from .desk import Desk
-from .problems import RESPONSES
+from flowxfer.types import Alpha
 
 __all__ = ["router"]
 
@@ -133,7 +131,7 @@ async def sweep(
     faces = await desk.service.sweep(receiving, performed, neutrals, alpha)
     chosen = answers.negotiate(format, accept)
     if strip:
-        picture = strips.strip(faces, [f"alpha {value:g}" for value in alpha])
+        picture = contact_sheets.strip(faces, [f"alpha {value:g}" for value in alpha])
         return await desk.pictures([picture], ["strip"], chosen, desk.edited(*alpha))
     names = [f"{index:03}_alpha_{value:.2f}" for index, value in enumerate(alpha)]
     return await desk.pictures(faces, names, chosen, desk.edited(*alpha))

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.images import Pixels
-from flowxfer.latents import Alpha, Latents, alpha_per_level
+from flowxfer.latents import Latents, alpha_per_level
+from flowxfer.serve.batching import Batcher
 from flowxfer.transferer import Transferer
-
-from .batching import Batcher
+from flowxfer.types import Alpha
 
 __all__ = ["Faces", "Service"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from flowxfer import __version__, hub
+from flowxfer import __version__
+from flowxfer.models import hub
 
 __all__ = ["router"]
 

@@ -14,9 +14,8 @@ from safetensors import SafetensorError
 from flowxfer.errors import ImageError, LatentsError, MissingExtraError, ShapeError
 from flowxfer.images import FORMATS, Pixels, load
 from flowxfer.latents import MODEL_KEY, NUMERICS_KEY, Latents
-
-from .limits import Limits
-from .problems import Refusal
+from flowxfer.serve.limits import Limits
+from flowxfer.serve.problems import Refusal
 
 __all__ = ["is_latents", "pack", "read_face", "read_latents"]
 

@@ -1,6 +1,6 @@
 """Synthetic people: heads from anny, painted and photographed by a small renderer of our own (extra ``synth``)."""
 
-from .expressions import (
+from flowxfer.synth.expressions import (
     ACTIONS,
     HELD_OUT_ACTIONS,
     HELD_OUT_NAMES,
@@ -11,10 +11,10 @@ from .expressions import (
     expression,
     gaze,
 )
-from .people import Person
-from .projection import EYES, Window
-from .renderer import Sitter, render, render_frame
-from .scene import Background, Camera, Light
+from flowxfer.synth.people import Person
+from flowxfer.synth.projection import EYES, Window
+from flowxfer.synth.renderer import Sitter, render, render_frame
+from flowxfer.synth.scene import Background, Camera, Light
 
 __all__ = [
     "ACTIONS",

@@ -62,7 +62,7 @@ def _report(done: int, total: int, rate: float) -> None:
 
 
 def _dataset(options: argparse.Namespace) -> None:
-    from .dataset import write_training
+    from flowxfer.synth.dataset import write_training
 
     write_training(
         options.output,
@@ -78,19 +78,19 @@ def _dataset(options: argparse.Namespace) -> None:
 
 
 def _evaluation(options: argparse.Namespace) -> None:
-    from .dataset import write_evaluation
+    from flowxfer.synth.dataset import write_evaluation
 
     write_evaluation(options.output, people=options.people, size=options.size, jitter=options.jitter, progress=_report)
 
 
 def _labelled(options: argparse.Namespace) -> None:
-    from .labelled import write_labelled
+    from flowxfer.synth.labelled import write_labelled
 
     write_labelled(options.output, people=options.people, size=options.size, seed=options.seed, progress=_report)
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from .demo import write_demo
+    from flowxfer.synth.demo import write_demo
 
     write_demo(options.output, progress=_report)
 
@@ -98,21 +98,21 @@ def _demo(options: argparse.Namespace) -> None:
 def _sheet(options: argparse.Namespace) -> None:
     from PIL import Image
 
-    from .sheet import contact_sheet
+    from flowxfer.synth.sheet import contact_sheet
 
     pictures = contact_sheet(range(options.start, options.start + options.people), size=options.size)
     Image.fromarray(pictures).save(options.output)
 
 
 def _film(options: argparse.Namespace) -> None:
-    from .film import write_film
+    from flowxfer.synth.film import write_film
 
     write_film(options.output, progress=_report)
 
 
 def _distribution(options: argparse.Namespace) -> None:
-    from .distribution import count_people, markdown_table
-    from .people import Person
+    from flowxfer.synth.distribution import count_people, markdown_table
+    from flowxfer.synth.people import Person
 
     print(markdown_table(count_people(Person.sample(options.start + i) for i in range(options.people))))
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .head import AGES, EYE, LASHES, SKIN, TEETH, TONGUE, Head
-from .raster import FAR, deform, depth_map, vertex_normals
+from flowxfer.synth.head import AGES, EYE, LASHES, SKIN, TEETH, TONGUE, Head
+from flowxfer.synth.raster import FAR, deform, depth_map, vertex_normals
 
 _GROUPS = {
     "body": SKIN,

@@ -15,11 +15,10 @@ import numpy as np
 
 from flowxfer.errors import InputError
 from flowxfer.files import replacing
-
-from .expressions import NAMED, NEUTRAL, expression, sample_training
-from .people import Person
-from .renderer import Sitter, render
-from .scene import Background, Camera, Light
+from flowxfer.synth.expressions import NAMED, NEUTRAL, expression, sample_training
+from flowxfer.synth.people import Person
+from flowxfer.synth.renderer import Sitter, render
+from flowxfer.synth.scene import Background, Camera, Light
 
 __all__ = [
     "DEMO_SEEDS",

@@ -17,10 +17,9 @@ import numpy as np
 from PIL import Image
 
 from flowxfer.files import replacing
-
-from .dataset import Progress, Shoot
-from .expressions import ACTIONS, NAMED, expression, gaze
-from .scene import Light
+from flowxfer.synth.dataset import Progress, Shoot
+from flowxfer.synth.expressions import ACTIONS, NAMED, expression, gaze
+from flowxfer.synth.scene import Light
 
 __all__ = ["DEMO_EXPRESSIONS", "DEMO_PEOPLE", "write_demo"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from .people import HAIR_COLOURS, HAIR_STYLES, Person
+from flowxfer.synth.people import HAIR_COLOURS, HAIR_STYLES, Person
 
 __all__ = ["count_people", "markdown_table"]
 

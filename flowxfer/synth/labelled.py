@@ -9,10 +9,9 @@ from PIL import Image
 
 from flowxfer.errors import InputError
 from flowxfer.files import replacing
-
-from .dataset import TRAINING_START, Progress, Shoot
-from .expressions import expression
-from .people import Person
+from flowxfer.synth.dataset import TRAINING_START, Progress, Shoot
+from flowxfer.synth.expressions import expression
+from flowxfer.synth.people import Person
 
 __all__ = ["LABELS", "write_labelled"]
 

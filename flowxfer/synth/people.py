@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .head import AGES, Head, load_head
+from flowxfer.synth.head import AGES, Head
+from flowxfer.synth.head_cache import load_head
 
 __all__ = ["HAIR_COLOURS", "HAIR_STYLES", "Look", "Person", "srgb"]
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .head import load_head
-from .people import Person
-from .scene import Camera, Light
+from flowxfer.synth.head_cache import load_head
+from flowxfer.synth.people import Person
+from flowxfer.synth.scene import Camera, Light
 
 __all__ = ["EYES", "SHADOW_SIZE", "Window", "eye_centre", "projection", "rotation", "to_shadow_map", "turn"]
 

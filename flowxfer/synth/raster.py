@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from .noise import kernel, noise2
+from flowxfer.synth.noise import kernel, noise2
 
 __all__ = ["FAR", "deform", "depth_map", "rasterise", "rasterise_strands", "vertex_normals"]
 

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowxfer.errors import InputError, ShapeError
-
-from .expressions import ACTIONS, NEUTRAL
-from .hair import Hair, grow_hair
-from .head import LASHES, TEETH, TONGUE, load_head
-from .people import Person
-from .projection import SHADOW_SIZE, Window, eye_centre, projection, rotation, to_shadow_map, turn
-from .raster import FAR, deform, depth_map, rasterise, rasterise_strands, vertex_normals
-from .scene import Backdrop, Camera, Light
-from .shading import develop, shade
+from flowxfer.synth.expressions import ACTIONS, NEUTRAL
+from flowxfer.synth.hair import Hair, grow_hair
+from flowxfer.synth.head import LASHES, TEETH, TONGUE
+from flowxfer.synth.head_cache import load_head
+from flowxfer.synth.people import Person
+from flowxfer.synth.projection import SHADOW_SIZE, Window, eye_centre, projection, rotation, to_shadow_map, turn
+from flowxfer.synth.raster import FAR, deform, depth_map, rasterise, rasterise_strands, vertex_normals
+from flowxfer.synth.scene import Backdrop, Camera, Light
+from flowxfer.synth.shading import develop, shade
 
 __all__ = ["Sitter", "render", "render_frame"]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import math
 
-from .noise import kernel, noise2, smoothstep
-from .skin import paint_eye, paint_skin
+from flowxfer.synth.noise import kernel, noise2, smoothstep
+from flowxfer.synth.skin import paint_eye, paint_skin
 
 __all__ = ["develop", "shade"]
 

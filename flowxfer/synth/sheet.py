@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .dataset import Shoot
-from .expressions import NAMED, expression
+from flowxfer.synth.dataset import Shoot
+from flowxfer.synth.expressions import NAMED, expression
 
 __all__ = ["contact_sheet"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from .noise import kernel, noise2, noise3, smoothstep
+from flowxfer.synth.noise import kernel, noise2, noise3, smoothstep
 
 __all__ = ["paint_eye", "paint_skin"]
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from flowxfer.errors import InputError, reason
 from flowxfer.images import Pixels
-from flowxfer.latents import Alpha, Latents
+from flowxfer.latents import Latents
 from flowxfer.transferer import Transferer
-
-from .neutral import Neutral
-from .pipeline import Step
+from flowxfer.types import Alpha
+from flowxfer.video.neutral import Neutral
+from flowxfer.video.pipeline import Step
 
 __all__ = ["Drive", "Edit", "Smoothing"]
 

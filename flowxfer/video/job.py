@@ -11,15 +11,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 from flowxfer.faces import Choice, Paste, Reference, Tracker, paste_blend
 from flowxfer.images import load
-from flowxfer.latents import Alpha
 from flowxfer.transferer import Transferer
-
-from .changes import Drive, Edit
-from .options import Options, Report
-from .pipeline import Step, changed, pasted, run
-from .preview import Preview
-from .sink import open_sink
-from .source import Source
+from flowxfer.types import Alpha
+from flowxfer.video.changes import Drive, Edit
+from flowxfer.video.io.sink import check_free, open_sink
+from flowxfer.video.io.source import Source
+from flowxfer.video.options import Options, Report
+from flowxfer.video.pipeline import Step, changed, pasted, run
+from flowxfer.video.preview import Preview
 
 __all__ = ["Job", "Steps", "named"]
 
@@ -47,6 +46,10 @@ class Job(NamedTuple):
         options, batch_size = self.options, self.transferer.batch_size
         paste = options.paste or paste_blend
         preview = None if options.preview is None else Preview(options.preview)
+        sheet = output.with_suffix(".preview.png")
+        if preview:
+            log = None if options.log is None else Path(options.log)
+            check_free(sheet, [film.path, log, *options.keep], overwrite=options.overwrite)
         mark = options.mark and replace(options.mark, alphas=options.mark.alphas or (self._strength(),))
         sink = open_sink(
             output,
@@ -58,6 +61,7 @@ class Job(NamedTuple):
             settings=settings | self._settings(),
             log=options.log,
             mark=mark,
+            keep=options.keep,
         )
         with sink:
             state = sink.state or {}
@@ -76,7 +80,7 @@ class Job(NamedTuple):
             )
             found = [record.get("found") is True for record in sink.records()]
         if preview:
-            preview.save(output.with_suffix(".preview.png"), mark)
+            preview.save(sheet, mark)
         return Report(output, len(found), sum(found))
 
     def _settings(self) -> dict[str, Any]:

@@ -20,9 +20,8 @@ from flowxfer.faces import Tracker
 from flowxfer.images import Pixels
 from flowxfer.latents import Latents
 from flowxfer.transferer import Transferer
-
-from .pipeline import Progress
-from .source import Source
+from flowxfer.video.io.source import Source
+from flowxfer.video.pipeline import Progress
 
 __all__ = ["Neutral", "learned"]
 

@@ -10,10 +10,9 @@ from flowxfer.errors import InputError
 from flowxfer.faces import Aligned, Tracker
 from flowxfer.faces.states import count
 from flowxfer.images import Pixels
-
-from .frames import Frame
-from .pipeline import Step
-from .source import Source
+from flowxfer.video.io.frames import Frame
+from flowxfer.video.io.source import Source
+from flowxfer.video.pipeline import Step
 
 __all__ = ["Performance", "on_film", "on_photo"]
 

@@ -20,10 +20,9 @@ import numpy as np
 from flowxfer.faces import Aligned, Paste, Tracker, patch
 from flowxfer.faces.resampling import corners
 from flowxfer.images import Pixels
-
-from .ahead import ahead
-from .frames import Box, Frame, New
-from .sink import Sink
+from flowxfer.video.io.frames import Box, Frame, New
+from flowxfer.video.io.sink import Sink
+from flowxfer.video.prefetch import ahead
 
 __all__ = ["Change", "Progress", "Stage", "Step", "changed", "followed", "pasted", "run"]
 

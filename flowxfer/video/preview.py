@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flowxfer import images, strips
+from flowxfer import images
 from flowxfer.errors import InputError
-from flowxfer.images import Pixels
+from flowxfer.images import Pixels, contact_sheets
 from flowxfer.provenance import Mark
-
-from .frames import shown
-from .pipeline import Step
+from flowxfer.video.io.frames import shown
+from flowxfer.video.pipeline import Step
 
 __all__ = ["Preview"]
 
@@ -50,4 +49,4 @@ class Preview:
     def save(self, path: Path, mark: Mark | None = None) -> None:
         """Write the sheet; without a picture there is none."""
         if self._pictures:
-            images.save(strips.sheet(self._pictures, self._labels), path, mark)
+            images.save(contact_sheets.sheet(self._pictures, self._labels), path, mark)

@@ -17,17 +17,18 @@ from PIL import Image
 from flowxfer.errors import InputError
 from flowxfer.faces import Paste, align, choose, paste_blend, paste_face
 from flowxfer.images import SUFFIXES, Pixels, load
-from flowxfer.latents import Alpha, Latents
+from flowxfer.latents import Latents
 from flowxfer.transferer import Faces, Transferer
-
-from .changes import Drive, Edit, Smoothing
-from .job import Job, named
-from .look import Look
-from .neutral import Neutral, learned
-from .options import Options, Report
-from .performance import Performance, on_film, on_photo
-from .pipeline import Step, followed
-from .source import Source, Sources, open_source
+from flowxfer.types import Alpha
+from flowxfer.video.changes import Drive, Edit, Smoothing
+from flowxfer.video.io.opening import Sources, open_source
+from flowxfer.video.io.source import Source
+from flowxfer.video.io.stream_format import Look
+from flowxfer.video.job import Job, named
+from flowxfer.video.neutral import Neutral, learned
+from flowxfer.video.options import Options, Report
+from flowxfer.video.performance import Performance, on_film, on_photo
+from flowxfer.video.pipeline import Step, followed
 
 __all__ = ["DRIVE_ALPHA", "EDIT_ALPHA", "drive", "edit", "process"]
 
@@ -96,8 +97,8 @@ def edit(
     if len(expressions) != 1:
         raise InputError(f"expected one expression for all frames, got {len(expressions)}")
     change = Edit(job.transferer, expressions, mean, alpha, Smoothing(options.smooth))
-    settings = {"use": "edit", "expression": _digest(expressions), "neutral": _digest(mean)}
-    with open_source(source, start=options.start, end=options.end, rate=options.rate) as film:
+    settings = {"use": "edit", "expression": expressions.digest, "neutral": mean.digest}
+    with _opened(source, options, in_range=True) as film:
 
         def steps(first: int, state: dict[str, Any]) -> Iterator[Step]:
             return followed(film.frames(first), job.tracker(options.face, state.get("tracker")))
@@ -139,12 +140,14 @@ def drive(
         InputError: an argument is out of its range, or there is no face in the photograph or the driver.
         VideoError: a film cannot be read or written.
     """
-    job = Job(transferer or Transferer(), alpha, _pasting(options, paste_face))
+    read = [Path(each) for each in (driver, target) if isinstance(each, (str, os.PathLike))]
+    options = replace(_pasting(options, paste_face), keep=(*options.keep, *read))
+    job = Job(transferer or Transferer(), alpha, options)
     photo = _photo(target)
     with _opened(driver, options, in_range=photo is not None) as film:
         calm = _neutral(job, driver, film, neutral, neutral_frames)
         change = Drive(job.transferer, calm, alpha, Smoothing(options.smooth))
-        digests = [_digest(part) for part in (calm.latents, calm.slope) if part is not None]
+        digests = [part.digest for part in (calm.latents, calm.slope) if part is not None]
         settings = {"use": "drive", "neutral": digests, "performer": named(options.performer)}
         if photo is not None:
             return _onto_photo(job, film, photo, Path(output), change, settings)
@@ -191,7 +194,8 @@ def _onto_film(
 
 def _opened(source: Sources, options: Options, *, in_range: bool) -> Source:
     if in_range:
-        return open_source(source, start=options.start, end=options.end, rate=options.rate)
+        whole = options.deinterlace
+        return open_source(source, start=options.start, end=options.end, rate=options.rate, deinterlace=whole)
     return open_source(source)
 
 
@@ -226,10 +230,3 @@ def _neutral(job: Job, driver: Sources, film: Source, neutral: Faces | None, fra
 
 def _latents(transferer: Transferer, faces: Faces) -> Latents:
     return faces if isinstance(faces, Latents) else transferer.encode(faces)
-
-
-def _digest(latents: Latents) -> str:
-    digest = hashlib.sha256()
-    for level in latents.levels:
-        digest.update(level.tobytes())
-    return digest.hexdigest()

@@ -7,7 +7,7 @@ import pytest
 
 from flowxfer import Latents, images
 from flowxfer.app import Studio
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.provenance import read
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flowxfer import Latents, images
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from tests.app.pages import MARKS, SIZE, change, downloaded, eventually, opened, settled, tab
 
 pytestmark = MARKS

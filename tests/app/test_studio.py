@@ -272,7 +272,7 @@ def test_the_detector_that_is_not_installed_is_named(photo, monkeypatch):
 
 
 def test_without_the_demo_people_or_film(monkeypatch, tmp_path):
-    monkeypatch.setattr("flowxfer.app.faces.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("flowxfer.images.people.resources.files", lambda package: tmp_path)
     with pytest.raises(
         InputError, match="expected the demo people at .*, but nothing is there; install flowxfer again"
     ):

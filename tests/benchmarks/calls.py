@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flowxfer import Transferer
-from flowxfer.probes import probe
+from flowxfer.engines.probes import probe
 
 BATCHES = [1, 8]
 

@@ -12,9 +12,9 @@ from flowxfer.benchmarks.contestants import ABLATION, CONTESTANTS, DEFAULT, chos
 from flowxfer.benchmarks.models import ALPHA
 from flowxfer.benchmarks.peers.eager import EagerGlow, FixedConv1x1
 from flowxfer.benchmarks.peers.folded import ConcatStep, FoldedGlow
+from flowxfer.engines.probes import probes
 from flowxfer.errors import InputError, MissingExtraError
 from flowxfer.glow.pixels import from_pixels
-from flowxfer.probes import probes
 from tests.glow.random_glow import random_glow
 
 PEERS = {

@@ -159,7 +159,7 @@ def test_models_are_made_once_and_known_by_name(tiny_model, tmp_path):
 
 
 def test_weights_that_only_a_checkout_has(tmp_path, monkeypatch):
-    monkeypatch.setattr("flowxfer.hub.resolve", lambda name: tmp_path / name)
+    monkeypatch.setattr("flowxfer.models.hub.resolve", lambda name: tmp_path / name)
     with pytest.raises(InputError, match=r"expected the weights of synthetic-64 at .*; a checkout has them"):
         models.make("synthetic-64", tmp_path)
 

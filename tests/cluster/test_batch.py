@@ -14,7 +14,7 @@ import pytest
 
 from flowxfer import Transferer, images, provenance
 from flowxfer.cluster import FilmTask, Photo, here, in_groups, run
-from flowxfer.cluster.changer import Changer
+from flowxfer.cluster.edit_worker import Changer
 from flowxfer.cluster.follower import Follower
 from flowxfer.errors import BundleError, InputError
 from flowxfer.faces import transfer_photo
@@ -78,7 +78,7 @@ def test_no_order_is_needed(inputs, done_here, recipe, output):
 
 def test_an_index_that_leads_astray_changes_nothing(done_here, recipe, film, output, monkeypatch):
     """A seek that gives other pictures is noticed, and the part is decoded from the film's beginning."""
-    from flowxfer.cluster import changer
+    from flowxfer.cluster import edit_worker as changer
 
     begun = []
     near, whole = changer._near, changer._from_beginning
@@ -161,7 +161,7 @@ def test_a_full_disk_is_a_failure(recipe, film, output, monkeypatch):
     def full(*paths):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("flowxfer.video.film_sink.FilmMedium.end", full)
+    monkeypatch.setattr("flowxfer.video.io.film_sink.FilmMedium.end", full)
     assert run(film, recipe, here).failures == {film[0].source: "No space left on device"}
     assert contents(output) == {}
 

@@ -102,7 +102,7 @@ def test_workers_are_at_least_one():
 
 
 def test_nobody_at_the_address():
-    from flowxfer.cluster.engines import _knock
+    from flowxfer.cluster.executors import _knock
 
     with pytest.raises(ClusterError, match="expected a Ray cluster at 127.0.0.1:9, but Connection refused"):
         _knock("127.0.0.1:9")

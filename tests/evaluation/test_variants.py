@@ -9,9 +9,9 @@ import pytest
 from flowxfer.errors import InputError
 from flowxfer.evaluation import methods, variants
 from flowxfer.evaluation.fidelity import drift, relative_error
-from flowxfer.evaluation.heldout import HeldOut
 from flowxfer.evaluation.methods import Half
 from flowxfer.evaluation.variants import BEGIN, END, compare, main, markdown, measure, tuned
+from flowxfer.images.heldout import HeldOut
 from flowxfer.latents import Latents
 
 SIZE, PEOPLE = 8, 6

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from flowxfer.bundle import DECODE, ENCODE, WEIGHTS, Bundle
+from flowxfer.engines.probes import probe, probes
 from flowxfer.errors import InputError, ParityError
 from flowxfer.export import export_bundle, parity
 from flowxfer.glow.importers import import_weights
 from flowxfer.glow.pixels import bin_width, from_pixels, to_pixels
-from flowxfer.probes import probe, probes
 from tests.export.graph_runner import GraphRunner
 from tests.glow.random_glow import random_glow
 

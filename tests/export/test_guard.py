@@ -1,7 +1,7 @@
 """A guard against slower graphs that no noisy machine can fool: it counts, and never looks at a clock.
 
 Nodes as written, nodes as ONNX Runtime optimises them for a CPU with AVX-512 or without, bytes on disk. What a call
-copies and what an import loads is held in ``tests/test_session.py``; multiplications in ``tests/benchmarks``.
+copies is held in ``tests/engines/ort/test_session.py``, multiplications in ``tests/benchmarks``.
 """
 
 from __future__ import annotations

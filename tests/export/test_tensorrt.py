@@ -18,11 +18,11 @@ from onnx import TensorProto
 
 from flowxfer import Transferer
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, SAMPLE, TENSORRT, Bundle
+from flowxfer.engines.ort.nvidia import Gpu
+from flowxfer.engines.probes import probes
 from flowxfer.errors import BundleError, InputError, ProviderError
 from flowxfer.export import bundle_to_tensorrt, engines, export_bundle, to_tensorrt
 from flowxfer.glow.pixels import from_pixels, to_pixels
-from flowxfer.nvidia import Gpu
-from flowxfer.probes import probes
 from tests.export.graph_runner import GraphRunner
 from tests.glow.random_glow import random_glow
 
@@ -139,7 +139,7 @@ def test_the_manifest_says_what_a_round_trip_loses(tmp_path):
     assert manifest.parity["round_trip_wrong"] == manifest.parity["round_trip_error"] == 0
     assert 1e-5 < manifest.parity["latents_error"] < 0.1
     assert TENSORRT in manifest.files
-    assert Transferer(tmp_path / "bundle", threads=1, variant="mixed").self_test() == 0
+    assert Transferer(tmp_path / "bundle", threads=1).self_test() == 0
 
 
 def test_refusals(tmp_path):

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from flowxfer import Transferer
 from flowxfer.bundle import Bundle
 from flowxfer.cli import app
+from flowxfer.engines.probes import probe
 from flowxfer.errors import InputError
 from flowxfer.export import bundle_to_tensorrt, to_triton
-from flowxfer.probes import probe
 from tests.export.triton_schema import ENUMS, model_config
 
 MODELS = ("decode", "encode", "subtract", "transfer")

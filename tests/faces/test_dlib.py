@@ -161,10 +161,12 @@ def test_arguments_out_of_range():
         DlibDetector(landmarks=6)
 
 
-@pytest.mark.parametrize("package", ["dlib", "face_recognition_models"])
-def test_what_is_not_installed_is_named(monkeypatch, package):
+@pytest.mark.parametrize(
+    ("package", "name"), [("dlib", "dlib"), ("face_recognition_models", "face-recognition-models")]
+)
+def test_what_is_not_installed_is_named(monkeypatch, package, name):
     if package == "face_recognition_models":
         pytest.importorskip("dlib")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingExtraError, match=rf"DlibDetector needs {package}, .*'flowxfer\[faces\]'"):
+    with pytest.raises(MissingExtraError, match=rf"DlibDetector needs {name}, .*'flowxfer\[faces\]'"):
         DlibDetector()

@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from flowxfer import Latents, faces, images
-from flowxfer.attributes import Attributes
 from flowxfer.cli import photo as commands
 from flowxfer.cli.running import Commands
+from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.faces import align, choose, paste_crop, transfer_photo
 from flowxfer.provenance import read

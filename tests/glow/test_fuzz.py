@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowxfer import openai_latents
+from flowxfer.directions import openai_latents
 from flowxfer.errors import InputError, LatentsError, WeightsError
 from flowxfer.glow import save
 from flowxfer.glow.importers import import_weights

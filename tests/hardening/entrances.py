@@ -62,7 +62,7 @@ def latents(folder: Path) -> Iterator[Inputs]:
 def graphs(folder: Path) -> Iterator[Inputs]:
     """ONNX graphs, read and their shapes inferred."""
     from flowxfer.bundle import COMBINE, WEIGHTS, Manifest
-    from flowxfer.graph_check import check_graph
+    from flowxfer.bundle.graph_check import check_graph
     from tests.glow.tensorflow_files import data as field
 
     # A model, its graph, a tensor, an entry of where its numbers lie.

@@ -64,7 +64,8 @@ def _in_a_child(job: dict[str, Any], count: Path, moment: tuple[int, float] | No
 
 def _run(job: dict[str, Any]) -> int:
     if "url" in job:
-        from flowxfer.hub import Model, fetch
+        from flowxfer.models.download import fetch
+        from flowxfer.models.hub import Model
 
         fetch(Model("published", "a model", "MIT", urls=(job["url"],)))
         return 0

@@ -12,9 +12,9 @@ import google_crc32c  # noqa: F401 - loaded before memory is bounded
 import numpy as np
 import torch
 
-from flowxfer import Latents, Transferer, openai_latents
-from flowxfer.attributes import Attributes
+from flowxfer import Latents, Transferer
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, MANIFEST, WEIGHTS, sha256
+from flowxfer.directions import Attributes, openai_latents
 from flowxfer.export import export_bundle
 from flowxfer.glow import save
 from flowxfer.glow.importers import import_weights

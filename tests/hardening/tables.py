@@ -11,15 +11,16 @@ from random import Random
 
 import numpy as np
 
-from flowxfer.attributes import read_labels
+from flowxfer.directions import read_labels
 from flowxfer.evaluation.action_units import INTENSITIES, PRESENCES, read_openface
-from flowxfer.evaluation.heldout import HeldOut
 from flowxfer.evaluation.judging import LikenessRow
 from flowxfer.evaluation.layout import Layout
 from flowxfer.evaluation.report.reading import Run
 from flowxfer.evaluation.tables import LikenessTable, UnitTable, read_tidy
 from flowxfer.glow.training import TrainingConfig
-from flowxfer.hub import MODELS, Model, fetch
+from flowxfer.images.heldout import HeldOut
+from flowxfer.models.download import fetch
+from flowxfer.models.hub import MODELS, Model
 from tests.hardening.law import Kind, file, tried
 from tests.hardening.mutation import mutated, mutated_json
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from flowxfer import images
-from flowxfer.arrays import read_npz
 from flowxfer.errors import ImageError
+from flowxfer.images.arrays import read_npz
 
 HUGE = 50_000
 

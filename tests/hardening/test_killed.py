@@ -19,7 +19,7 @@ from flowxfer.bundle import Bundle
 from flowxfer.errors import BundleError
 from flowxfer.glow import save
 from tests.glow.random_glow import random_glow
-from tests.test_hub import CONTENT, Server
+from tests.models.test_hub import CONTENT, Server
 
 SIZE = 32
 SHARES = sorted(Random(9).random() for _ in range(5))
@@ -122,7 +122,12 @@ def test_a_killed_export_leaves_a_whole_bundle_or_none(here, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["bundle"]
 
 
-FETCH = "import sys\nfrom flowxfer.hub import Model, fetch\nfetch(Model('m', 'a model', 'MIT', urls=(sys.argv[1],)))"
+FETCH = """
+import sys
+from flowxfer.models.catalogue import Model
+from flowxfer.models.download import fetch
+fetch(Model("m", "a model", "MIT", urls=(sys.argv[1],)))
+"""
 
 
 def test_two_processes_that_want_a_model_download_it_once(tmp_path):
@@ -141,7 +146,8 @@ def test_two_processes_that_want_a_model_download_it_once(tmp_path):
 
 
 def test_a_killed_download_leaves_no_file_and_goes_on(tmp_path, monkeypatch):
-    from flowxfer import hub
+    from flowxfer.models.catalogue import Model
+    from flowxfer.models.download import fetch
 
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -152,7 +158,7 @@ def test_a_killed_download_leaves_no_file_and_goes_on(tmp_path, monkeypatch):
         for state in states:
             assert visible(state).get("downloads/published/weights.pb", CONTENT) == CONTENT
         monkeypatch.setenv("FLOWXFER_CACHE", str(tmp_path / "out"))
-        target = hub.fetch(hub.Model("published", "a model", "MIT", urls=(server.url,)))
+        target = fetch(Model("published", "a model", "MIT", urls=(server.url,)))
         assert target.read_bytes() == CONTENT
         assert visible(tmp_path / "out") == expected
         assert leftovers(tmp_path / "out") == []

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from flowxfer import images
-from flowxfer.probes import probe
+from flowxfer.engines.probes import probe
 
 SIZE = 32
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from flowxfer.errors import InputError, VideoError
 from flowxfer.faces import Tracker
 from flowxfer.video import open_sink, open_source
 from flowxfer.video.changes import Smoothing
-from flowxfer.video.journal import read_entry, write_entry
+from flowxfer.video.io.journal import read_entry, write_entry
 from flowxfer.video.performance import Performance
 from tests.video.beacons import Beacons, walk
 from tests.video.films import packets

@@ -19,7 +19,7 @@ from flowxfer.faces import tracking
 from flowxfer.faces.detector import crop_transform
 from flowxfer.faces.resampling import resample
 from flowxfer.video import Options, edit, job, open_sink
-from flowxfer.video.journal import write_entry
+from flowxfer.video.io.journal import write_entry
 from tests.hardening.law import Kind, tried
 from tests.hardening.models import FACE, bundle_in
 from tests.hardening.mutation import mutated, mutated_json

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flowxfer import images
 from flowxfer.errors import MissingExtraError, ProvenanceError
@@ -110,7 +111,7 @@ def test_the_original_is_the_parent(tmp_path, signed):
 
 
 def test_an_original_of_another_format_is_no_parent(tmp_path, signed):
-    images.Image.fromarray(PIXELS).save(tmp_path / "old.bmp")
+    Image.fromarray(PIXELS).save(tmp_path / "old.bmp")
     images.save(PIXELS, tmp_path / "new.png", signed, original=tmp_path / "old.bmp")
     assert read(tmp_path / "new.png").manifest.state == "Valid"
 

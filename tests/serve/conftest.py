@@ -8,7 +8,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from flowxfer import Latents
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from flowxfer.serve import Limits, create_app
 
 SIZE = 32  # of the tiny model's faces

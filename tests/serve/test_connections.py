@@ -15,8 +15,7 @@ import sys
 import time
 import urllib.request
 
-from flowxfer.serve import Limits
-from flowxfer.serve.connections import Sparse, ignore_exhaustion, room
+from flowxfer.web.connections import Sparse, ignore_exhaustion, room
 
 HEALTH = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -136,9 +135,9 @@ def test_few_files(tiny_bundle):
 
 
 def test_room_follows_the_files_that_may_be_opened():
-    most, backlog = room(Limits())
+    most, backlog = room(512)
     assert (most, backlog) <= (512, 100)
-    assert room(Limits(max_connections=7))[0] == 7
+    assert room(7)[0] == 7
 
 
 def test_a_log_does_not_flood(caplog):

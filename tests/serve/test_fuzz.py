@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from .conftest import face, png
-from .server import serving
+from tests.serve.conftest import face, png
+from tests.serve.server import serving
 
 OPERATIONS = [("get", path) for path in ("health", "models")] + [
     ("post", path) for path in ("encode", "decode", "mean", "transfer", "sweep", "manipulate", "mix", "sample")

@@ -11,9 +11,8 @@ import pytest
 
 from flowxfer.errors import InputError
 from flowxfer.serve import Limits, create_app, listen
-
-from .conftest import face, png
-from .server import serving, talk, wait_for
+from tests.serve.conftest import face, png
+from tests.serve.server import serving, talk, wait_for
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -137,3 +136,13 @@ def test_a_port_that_is_taken_is_a_sentence():
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"expected a free port {port} at 127.0.0.1: .*; choose another"):
             listen(port=port)
+
+
+def test_the_answer_says_how_a_name_is_added(client):
+    answer = client.get("/v1/health", headers={"Host": "evil.example"})
+    assert answer.status_code == 421
+    expected = "expected a request to 127.0.0.1, ::1, localhost, got one to 'evil.example'; --allow-host adds a name"
+    assert answer.json() == {"error": expected}
+    answer = client.post("/v1/sample", headers={"Origin": "http://evil.example"})
+    assert answer.status_code == 403
+    assert answer.json() == {"error": "expected a page of 'localhost' to ask, got 'http://evil.example'"}

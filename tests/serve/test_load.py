@@ -11,9 +11,8 @@ import pytest
 
 from flowxfer import Transferer
 from flowxfer.serve import create_app
-
-from .conftest import face, performance, pixels, png
-from .server import serving
+from tests.serve.conftest import face, performance, pixels, png
+from tests.serve.server import serving
 
 CLIENTS, REQUESTS = 8, 1000
 CALLS = {"transfer": 2, "mix": 2, "decode": 1, "sample": 0}  # of the model, for a request that is alone

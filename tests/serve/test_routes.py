@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from flowxfer import Latents, __version__, strips
+from flowxfer import Latents, __version__
+from flowxfer.images import contact_sheets
 from flowxfer.provenance import EDITED, GENERATED, Mark, Marks, read
 from flowxfer.serve import create_app
 from flowxfer.transferer import PAPER_ALPHAS
-
-from .conftest import SIZE, face, performance, pixels, png
+from tests.serve.conftest import SIZE, face, performance, pixels, png
 
 
 def unzipped(data: bytes) -> dict[str, np.ndarray]:
@@ -95,7 +95,7 @@ def test_the_default_strengths_are_the_librarys(client, tiny_transferer):
 def test_a_strip_is_labelled(client, tiny_transferer):
     answer = client.post("/v1/sweep", files=performance(), data={"alpha": ["0", "0.5"], "strip": "true"})
     faces = tiny_transferer.sweep(face(0), face(4), [face(5), face(6)], [0, 0.5])
-    expected = strips.strip(faces, ["alpha 0", "alpha 0.5"])
+    expected = contact_sheets.strip(faces, ["alpha 0", "alpha 0.5"])
     assert np.array_equal(pixels(good(answer)), np.asarray(expected))
 
 
@@ -166,7 +166,7 @@ def test_health_and_models(client, tiny_transferer, monkeypatch):
     assert health["model"]["hash"] == tiny_transferer.manifest.model_hash
     assert (health["model"]["size"], health["model"]["levels"]) == (SIZE, 3)
     assert health["model"]["attributes"] == ["Smiling", "Male"]
-    monkeypatch.setattr("flowxfer.hub.list_models", lambda: {"synthetic-64": "bundled", "tiny": "cached"})
+    monkeypatch.setattr("flowxfer.models.hub.list_models", lambda: {"synthetic-64": "bundled", "tiny": "cached"})
     known, own = client.get("/v1/models").json()
     assert (known["name"], known["licence"], known["served"]) == ("synthetic-64", "CC0-1.0", False)
     assert own == {"name": "tiny", "place": "cached", "about": "converted here", "licence": None, "served": True}

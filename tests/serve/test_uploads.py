@@ -14,8 +14,7 @@ from PIL import Image
 
 from flowxfer import Latents
 from flowxfer.latents import MODEL_KEY
-
-from .conftest import SIZE, face, png
+from tests.serve.conftest import SIZE, face, png
 
 
 def refused(client, data, status, path="encode", field="faces"):

@@ -4,7 +4,7 @@ import pytest
 pytest.importorskip("numba", reason="the extra synth is not installed")
 
 from flowxfer import images
-from flowxfer.attributes import read_labels
+from flowxfer.directions import read_labels
 from flowxfer.errors import InputError
 from flowxfer.synth import NEUTRAL, expression
 from flowxfer.synth.__main__ import main

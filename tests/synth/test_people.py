@@ -7,7 +7,8 @@ from flowxfer.errors import MissingExtraError
 from flowxfer.synth import Person
 from flowxfer.synth.distribution import count_people, markdown_table
 from flowxfer.synth.hair import grow_hair, hairline
-from flowxfer.synth.head import EYE, Head, load_head
+from flowxfer.synth.head import EYE, Head
+from flowxfer.synth.head_cache import load_head
 from flowxfer.synth.people import HAIR_COLOURS, HAIR_STYLES
 
 

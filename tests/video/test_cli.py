@@ -13,10 +13,10 @@ import typer
 from typer.testing import CliRunner
 
 from flowxfer import Latents, images
-from flowxfer.attributes import Attributes
 from flowxfer.cli import photo
 from flowxfer.cli import video as commands
 from flowxfer.cli.running import Commands, measure
+from flowxfer.directions import Attributes
 from flowxfer.faces import Reference
 from flowxfer.video import Progress, open_sink, open_source
 from tests.video.beacons import HEIGHT, WIDTH, Beacons, crop, picture, walk
@@ -82,6 +82,8 @@ def test_an_edit(here, model):
     assert packets(here / "out.mkv", "audio") == packets(here / "film.mkv", "audio")
     assert [json.loads(each)["alpha"] for each in (here / "log.jsonl").read_text().splitlines()][2:4] == [0.5, None]
     assert images.load("out.preview.png").shape[1] > 640
+    assert "expected nothing at out.preview.png, got a file" in refused(line)
+    Path("out.preview.png").unlink()
     assert "expected nothing at out.mkv, got a file" in refused(line)
     run(f"{line} --force")
 

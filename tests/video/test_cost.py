@@ -12,7 +12,7 @@ import flowxfer
 from flowxfer import Transferer, images
 from flowxfer.faces import Tracker, paste_blend
 from flowxfer.video import Options, edit, open_source
-from flowxfer.video.colours import from_rgb, to_rgb
+from flowxfer.video.io.colours import from_rgb, to_rgb
 
 DATA = Path(flowxfer.__file__).parent / "data"
 FILM, ALPHA = DATA / "film" / "person.mp4", 0.8
@@ -40,7 +40,7 @@ def cost(tmp_path_factory):
     ]
 
     def edited(name, alpha, **options):
-        chosen = Options(end=0.4, log=folder / "log.jsonl", **options)
+        chosen = Options(end=0.4, log=folder / "log.jsonl", overwrite=True, **options)
         edit(FILM, folder / name, *faces, alpha=alpha, transferer=flow, options=chosen)
         with open_source(folder / name) as film:
             return [frame.pixels for frame in film.frames()]

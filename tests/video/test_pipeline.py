@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from flowxfer.faces import align, paste_change
-from flowxfer.video.ahead import ahead
-from flowxfer.video.frames import Frame
+from flowxfer.video.io.frames import Frame
 from flowxfer.video.pipeline import Progress, Step, changed, pasted, run
+from flowxfer.video.prefetch import ahead
 from tests.video.beacons import Beacons, picture
 
 SECONDS = 20  # after which something hangs

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from flowxfer import images
+from flowxfer.cluster import process_folder
 from flowxfer.errors import InputError, VideoError
 from flowxfer.faces import Tracker, align, paste_blend, paste_change, paste_face
 from flowxfer.latents import Latents
-from flowxfer.video import Options, drive, edit, open_sink, open_source, process, process_folder
+from flowxfer.video import Options, drive, edit, open_sink, open_source, process
 from flowxfer.video.changes import Smoothing
 from flowxfer.video.performance import Performance
 from tests.video.beacons import HEIGHT, WIDTH, Beacons, crop, picture, walk

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import WeightsError
 from flowxfer.glow import weights
-from flowxfer.glow.config import GlowConfig
 from flowxfer.glow.importers import chaiyujin, openai, openai_graph, pytorch, rosinality, tensorflow_graph
 from flowxfer.glow.importers.tensorflow_checkpoint import TensorBundle, find_prefix
 from flowxfer.glow.model import Glow

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import WeightsError
-from flowxfer.glow.config import GlowConfig
 from flowxfer.glow.importers.ports import Factors, prior_of_zeros
 from flowxfer.glow.importers.source import Source, configuration, count
 

@@ -12,8 +12,8 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import WeightsError
-from flowxfer.glow.config import GlowConfig
 from flowxfer.glow.importers.ports import prior_of_zeros
 from flowxfer.glow.importers.source import Source, configuration, count
 

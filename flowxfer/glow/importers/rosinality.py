@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from flowxfer.glow.config import GlowConfig
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.glow.importers.ports import Factors, interleave
 from flowxfer.glow.importers.source import Source, configuration, count
 

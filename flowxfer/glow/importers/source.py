@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import InputError, WeightsError
-from flowxfer.glow.config import GlowConfig
 
 __all__ = ["Source", "configuration", "count"]
 

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterator
 from types import ModuleType
 
+from flowxfer.bundle.protobuf import varint
 from flowxfer.errors import MissingExtraError
-from flowxfer.wire import varint
 
 __all__ = ["MAGIC", "crc32c", "entries"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowxfer.wire import Message
+from flowxfer.bundle.protobuf import Message
 
 __all__ = ["DTYPES", "FLOATS", "constant", "shape"]
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowxfer.bundle.protobuf import Message
 from flowxfer.errors import WeightsError, reason
 from flowxfer.glow.importers.sstable import crc32c, entries
 from flowxfer.glow.importers.tensor_proto import DTYPES, shape
-from flowxfer.wire import Message
 
 __all__ = ["TensorBundle", "find_prefix"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from flowxfer.bundle.protobuf import Message
 from flowxfer.errors import WeightsError, reason
 from flowxfer.glow.importers.tensor_proto import FLOATS, constant, shape
-from flowxfer.wire import Message
 
 __all__ = ["FrozenGraph", "read_graph"]
 

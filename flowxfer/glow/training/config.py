@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import InputError, reason
-from flowxfer.glow.config import GlowConfig
 from flowxfer.glow.model import LatentKind
 
 Precision = Literal["float32", "bfloat16"]

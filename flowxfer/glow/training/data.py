@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from flowxfer.arrays import read_npy, read_npz
 from flowxfer.errors import ImageError, InputError, ShapeError, reason
+from flowxfer.images.arrays import read_npy, read_npz
 
 Pixels = NDArray[np.uint8]
 

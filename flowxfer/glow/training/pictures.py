@@ -11,7 +11,8 @@ from PIL import Image
 from flowxfer.glow.model import Glow, LatentKind
 from flowxfer.glow.pixels import from_pixels, to_pixels
 from flowxfer.glow.training.data import Pixels
-from flowxfer.glow.training.validation import HeldOut, arithmetic, transfer
+from flowxfer.glow.training.validation import arithmetic, transfer
+from flowxfer.images.heldout import HeldOut
 from flowxfer.provenance import EDITED, GENERATED, Mark, marking
 
 __all__ = ["draw_samples", "draw_transfers", "save_grid"]
@@ -52,8 +53,8 @@ def draw_transfers(model: Glow, path: Path, held_out: HeldOut, kind: LatentKind,
         for pixels in (
             held_out.neutral[people],
             held_out.neutral[donors],
-            held_out.expressions[donors, np.arange(count)],
-            held_out.expressions[people, np.arange(count)],
+            held_out.truth[donors, np.arange(count)],
+            held_out.truth[people, np.arange(count)],
         )
     )
     made = [transfer(model, target, donor, donated, alpha, kind) for alpha in (0.5, 1.0)]

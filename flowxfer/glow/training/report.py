@@ -14,7 +14,8 @@ from flowxfer.glow.training.logs import CsvLog, TensorBoardLog
 from flowxfer.glow.training.losses import likelihood_loss
 from flowxfer.glow.training.pictures import draw_samples, draw_transfers
 from flowxfer.glow.training.trainer import Figures, Trainer
-from flowxfer.glow.training.validation import HeldOut, Measures, validate
+from flowxfer.glow.training.validation import Measures, validate
+from flowxfer.images.heldout import HeldOut
 
 __all__ = ["Report"]
 
@@ -33,8 +34,8 @@ VALIDATION_COLUMNS = ("step", "method", "bits_per_dimension", "expression", "cha
 class Report:
     """The files of one run in its output folder.
 
-    ``steps.csv`` has means over ``log_steps`` steps (the first after a resumption, over those since), ``validation.csv`` the held-out measures of the averaged weights
-    per expression, ``pictures/`` samples and transfers.
+    ``steps.csv`` has means over ``log_steps`` steps, in a resumed run first over those since; ``validation.csv`` the
+    held-out measures of the averaged weights per expression, ``pictures/`` samples and transfers.
 
     Args:
         config: of the run.
@@ -45,7 +46,7 @@ class Report:
         folder = Path(config.output)
         self.config = config
         self.pictures = folder / "pictures"
-        self.held_out = HeldOut.load(config.validation) if config.validation else None
+        self.held_out = HeldOut.read(config.validation) if config.validation else None
         self.steps = CsvLog(folder / "steps.csv", STEP_COLUMNS, step=step)
         self.validations = CsvLog(folder / "validation.csv", VALIDATION_COLUMNS, step=step)
         self.curves = TensorBoardLog(folder / "tensorboard")

@@ -52,10 +52,13 @@ def train(
         DivergenceError: the gradient is no longer finite; the message names the step and the last checkpoint.
     """
     trainer = Trainer(config)
+    weights = trainer.checkpoint.with_name("model.safetensors")
     if resume:
         trainer.restore()
     elif trainer.checkpoint.exists():
         raise InputError(f"expected no checkpoint in {config.output}, got {trainer.checkpoint}; --resume continues it")
+    elif weights.exists():
+        raise InputError(f"expected no weights in {config.output}, got {weights}; choose another output")
     report = Report(config, step=trainer.step)
     checkpoint, validation = _Every(config.checkpoint_minutes), _Every(config.validation_minutes)
     while trainer.progress < 1:
@@ -71,4 +74,4 @@ def train(
             log.info("step %d: %s", trainer.step, report.validate(trainer))
     trainer.save()
     log.info("step %d: %s", trainer.step, report.validate(trainer))
-    return trainer.checkpoint.with_name("model.safetensors")
+    return weights

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flowxfer.arrays import read_npy, read_npz
-from flowxfer.errors import InputError, reason
 from flowxfer.glow.model import Glow, LatentKind
 from flowxfer.glow.pixels import from_pixels
-from flowxfer.glow.training.data import Pixels
 from flowxfer.glow.training.losses import changed_region
+from flowxfer.images.heldout import HeldOut
 
-__all__ = ["HeldOut", "Measures", "arithmetic", "measure", "transfer", "validate"]
+__all__ = ["Measures", "arithmetic", "measure", "transfer", "validate"]
 
 MEAN = "mean"
 BATCH = 64
@@ -39,41 +36,6 @@ class Measures:
     whole: float
     drift: float
     cosine: float
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Held-out people who all show the same expressions in full.
-
-    Args:
-        names: E expressions.
-        neutral: uint8 (P, S, S, 3).
-        expressions: uint8 (P, E, S, S, 3).
-    """
-
-    names: tuple[str, ...]
-    neutral: Pixels
-    expressions: Pixels
-
-    @classmethod
-    def load(cls, path: str) -> HeldOut:
-        """Read uint8 (P, 1 + A·E, S, S, 3): the neutral face, then each expression at A strengths, the last of them 1.
-
-        The .npz of the same name holds ``names``, the E expressions.
-
-        Raises:
-            InputError: a file cannot be read or is not of that form.
-        """
-        try:
-            pictures = read_npy(path)
-            names = tuple(map(str, read_npz(Path(path).with_suffix(".npz"), "names")[0].ravel()))
-        except (OSError, ValueError) as error:
-            raise InputError(f"expected paired pictures and their .npz at {path}: {reason(error)}") from error
-        strengths, rest = divmod(pictures.shape[1] - 1, len(names)) if pictures.ndim == 5 and names else (0, 1)
-        if pictures.dtype != np.uint8 or rest or not strengths:
-            got = f"{pictures.dtype} {pictures.shape}"
-            raise InputError(f"expected uint8 pictures (P, 1 + A·{len(names)}, S, S, 3) in {path}, got {got}")
-        return cls(names, np.ascontiguousarray(pictures[:, 0]), np.ascontiguousarray(pictures[:, strengths::strengths]))
 
 
 def _encode(model: Glow, pictures: Tensor, kind: LatentKind) -> list[Tensor]:
@@ -136,7 +98,7 @@ def validate(
     z_donor = [z.roll(-1, 0) for z in z_neutral]
     flow, pixels = [], []
     for index, name in enumerate(held_out.names):
-        truth = from_pixels(torch.from_numpy(np.ascontiguousarray(held_out.expressions[:, index])).to(device))
+        truth = from_pixels(torch.from_numpy(np.ascontiguousarray(held_out.truth[:, index])).to(device))
         z_donated = [z.roll(-1, 0) for z in _encode(model, truth, kind)]
         made = _decode(model, _moved(z_neutral, z_donor, z_donated, alpha), kind)
         flow.append(measure(name, made, truth, neutral))

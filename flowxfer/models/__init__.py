@@ -1,0 +1,1 @@
+"""Names → bundles: the bundled models, the cache, and downloads."""
