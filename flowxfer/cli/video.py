@@ -21,8 +21,8 @@ from flowxfer.cli.performing import (
     alphas_of_attributes,
     check,
     neutral_option,
-    performer,
     strength,
+    transferred,
 )
 from flowxfer.cli.running import inputs, measure, transferer
 from flowxfer.errors import InputError
@@ -158,7 +158,7 @@ def _performance(flow: Transferer, performing: _Performing) -> dict[str, Any]:
 
     calm, faces = performing.neutral, dict[str, Any]()
     if performing.driver is None:
-        faces = dict(zip(("expression", "neutral"), performer(flow, performing), strict=True))
+        faces = transferred(flow, performing)
     elif calm:
         faces["neutral"] = images.load_faces(calm, flow.size, resize=True)
     return faces | {"driver": performing.driver, "alpha": strength(performing), "transferer": flow}

@@ -41,7 +41,8 @@ class Changer:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe, self._flow = recipe, recipe.transferer()
-        self._expression, self._neutral = self._flow.encode(recipe.expression), self._flow.mean(recipe.neutral)
+        self._performer = self._flow.encode(recipe.expression), self._flow.mean(recipe.neutral)
+        self._direction = self._flow.direction(*self._performer)
         self._detector = recipe.make_detector()
 
     def __call__(self, task: Task | Result) -> Iterator[Result]:
@@ -67,7 +68,7 @@ class Changer:
                 pairs.append((source, output))
             except FlowxferError as error:
                 yield Failure(source, sentence(error))
-        results = self._flow.frames(loaded, self._expression, self._neutral, self._recipe.alpha)
+        results = self._flow.frames(loaded, *self._performer, self._recipe.alpha)
         for (source, output), result in zip(pairs, results, strict=True):
             try:
                 images.save(result, output, self._recipe.mark)
@@ -80,9 +81,8 @@ class Changer:
         result = transfer_photo(
             self._flow,
             task.source,
-            self._expression,
-            self._neutral,
-            recipe.alpha,
+            direction=self._direction,
+            alpha=recipe.alpha,
             face=recipe.face,
             detector=self._detector,
             rotations=recipe.rotations,
@@ -127,7 +127,7 @@ class Changer:
 
     def _changed(self, part: Part, frames: Iterator[Frame]) -> Iterator[Step]:
         recipe, flow = self._recipe, self._flow
-        change = Edit(flow, self._expression, self._neutral, recipe.alpha, Smoothing(0))
+        change = Edit(flow, self._direction, recipe.alpha, Smoothing(0))
         yield from pasted(changed(_checked(part, frames, flow.size), change, flow.batch_size), recipe.paste)
 
 

@@ -20,6 +20,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from flowxfer.video.io.bounds import bounded
+from flowxfer.video.io.container import open_film
 
 __all__ = ["Clock", "InOrder", "clock_of"]
 
@@ -77,8 +78,6 @@ def clock_of(container: InputContainer, path: Path) -> Clock:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, size: int, changed: int) -> Clock:
-    from flowxfer.video.io.film_source import open_film
-
     with open_film(path) as film:
         telling = {stream.index for stream in film.streams if stream.type in ("audio", "video")}
         return _breaks(bounded(film, *film.streams), telling)

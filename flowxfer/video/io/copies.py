@@ -24,7 +24,8 @@ from av.stream import Disposition, Stream
 from flowxfer.errors import reason
 from flowxfer.video.io.bounds import bounded
 from flowxfer.video.io.clock import Clock, moved
-from flowxfer.video.io.film_source import FilmSource, open_film
+from flowxfer.video.io.container import open_film
+from flowxfer.video.io.film_source import FilmSource
 
 __all__ = ["Range", "copy", "copy_tags", "holdable", "kept_tags", "packets_of", "telling"]
 

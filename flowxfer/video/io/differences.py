@@ -13,7 +13,8 @@ from av.stream import DataStream
 from av.video.frame import VideoFrame
 
 from flowxfer.video.io.bounds import bounded
-from flowxfer.video.io.film_source import FilmSource, open_film
+from flowxfer.video.io.container import open_film
+from flowxfer.video.io.film_source import FilmSource
 
 __all__ = ["warn_of_differences"]
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,9 +17,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
-from flowxfer.video.io.bounds import OPTIONS, bounded, check_opening, check_size, patiently
+from flowxfer.video.io.bounds import bounded, check_size
 from flowxfer.video.io.clock import InOrder, clock_of
 from flowxfer.video.io.colours import is_transparent
+from flowxfer.video.io.container import open_film
 from flowxfer.video.io.fields import deinterlaced, order_of
 from flowxfer.video.io.film_frame import FilmFrame, StretchedFrame
 from flowxfer.video.io.frames import Frame
@@ -29,7 +28,7 @@ from flowxfer.video.io.light import light_of
 from flowxfer.video.io.source import Source
 from flowxfer.video.io.stream_format import UPRIGHT, Look, Turn
 
-__all__ = ["FilmSource", "open_film"]
+__all__ = ["FilmSource"]
 
 log = logging.getLogger(__name__)
 
@@ -197,36 +196,6 @@ class FilmSource(Source):
 
     def _range(self) -> str:
         return f"{float(self.start or 0):g} s and {'the end' if self.end is None else f'{float(self.end):g} s'}"
-
-
-@contextmanager
-def open_film(path: Path) -> Iterator[InputContainer]:
-    """Open a film and close it again.
-
-    Raises:
-        VideoError: there is no such file, no film in it, or it takes too much to open it.
-    """
-    try:
-        check_opening(path)
-        container = patiently(lambda: av.open(os.fspath(path), "r", container_options=OPTIONS))
-    except (FileNotFoundError, IsADirectoryError):
-        raise VideoError(f"expected a film at {path}, but there is no such file") from None
-    except av.ArgumentError as error:
-        raise VideoError(
-            f"expected a film in {path}, such as MP4, MOV, Matroska, WebM, AVI or MPEG, got another kind of file;"
-            " playlists are not followed"
-        ) from error
-    except VideoError:
-        raise
-    except (av.FFmpegError, OSError, ValueError) as error:
-        what = "an empty file" if path.stat().st_size == 0 else "none, or one that is damaged or cut short"
-        raise VideoError(f"expected a film in {path}, got {what} ({_reason(error)})") from error
-    with container:
-        yield container
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error)
 
 
 def _video(container: InputContainer, path: Path) -> VideoStream:

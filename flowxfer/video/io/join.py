@@ -15,9 +15,10 @@ from av.packet import Packet
 from av.stream import Stream
 
 from flowxfer.provenance import Mark, tags
+from flowxfer.video.io.container import open_film
 from flowxfer.video.io.copies import Range, copy, copy_tags, kept_tags, packets_of
 from flowxfer.video.io.encoders import Encoder
-from flowxfer.video.io.film_source import FilmSource, open_film
+from flowxfer.video.io.film_source import FilmSource
 from flowxfer.video.io.source import Source
 from flowxfer.video.io.suffixes import MP4
 from flowxfer.video.io.work_folder import Work
