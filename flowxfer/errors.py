@@ -41,6 +41,7 @@ __all__ = [
     "WeightsError",
     "printable",
     "reason",
+    "shortened",
 ]
 
 
@@ -50,8 +51,13 @@ def printable(text: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What an exception of another library says, as a part of a sentence: on one line, of at most 200 characters."""
-    text = printable(" ".join(str(error).split())) or type(error).__name__
+    """What an exception of another library says, as a part of a sentence; see :func:`shortened`."""
+    return shortened(error) or type(error).__name__
+
+
+def shortened(what: object) -> str:
+    """What somebody sent, as a part of a sentence: on one line, printable, of at most 200 characters."""
+    text = printable(" ".join(str(what)[:2000].split()))
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 

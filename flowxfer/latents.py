@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +12,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from flowxfer.errors import BundleError, InputError, LatentsError, reason
+from flowxfer.errors import BundleError, InputError, LatentsError, reason, shortened
 from flowxfer.files import replacing
 from flowxfer.types import Alpha, Array, Chunk
+
+LARGEST_ALPHA = 1000
+"""Beyond any face: what is drawn there is noise, and far beyond numbers overflow."""
 
 MODEL_KEY = "flowxfer.model"
 NUMERICS_KEY = "flowxfer.numerics"
@@ -151,11 +155,15 @@ class Latents:
             path: of the file.
             metadata: what it is to say beside the model and what computed them.
         """
-        arrays = {f"z{index}": np.ascontiguousarray(level) for index, level in enumerate(self.levels)}
-        ours = {MODEL_KEY: self.model_hash} | ({NUMERICS_KEY: self.numerics} if self.numerics else {})
         with replacing(Path(path)) as temporary:
             # Not save_file(), whose errors do not say ENOSPC.
-            temporary.write_bytes(save(arrays, {**(metadata or {}), **ours}))
+            temporary.write_bytes(self.to_bytes(metadata=metadata))
+
+    def to_bytes(self, *, metadata: Mapping[str, str] | None = None) -> bytes:
+        """The bytes that :meth:`save` writes, the same ones each time."""
+        arrays = {f"z{index}": np.ascontiguousarray(level) for index, level in enumerate(self.levels)}
+        ours = {MODEL_KEY: self.model_hash} | ({NUMERICS_KEY: self.numerics} if self.numerics else {})
+        return _ordered(save(arrays, {**(metadata or {}), **ours}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Latents:
@@ -174,7 +182,9 @@ class Latents:
             ) from error
         names = [f"z{index}" for index in range(len(arrays))]
         if MODEL_KEY not in metadata or sorted(arrays) != sorted(names) or not names:
-            raise LatentsError(f"expected latents that flowxfer saved in {path}, got arrays {sorted(arrays)}")
+            raise LatentsError(
+                f"expected latents that flowxfer saved in {path}, got arrays {shortened(sorted(arrays))}"
+            )
         return cls([arrays[name] for name in names], metadata[MODEL_KEY], metadata.get(NUMERICS_KEY))
 
 
@@ -191,11 +201,19 @@ def check_finite(levels: Iterable[Array]) -> None:
         )
 
 
+def _ordered(data: bytes) -> bytes:
+    """A safetensors file with the names in its header in their order, which is another each time as it is written."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # numbers begin at a multiple of eight
+    return len(header).to_bytes(8, "little") + header + data[end:]
+
+
 def alpha_per_level(alpha: Alpha, levels: int) -> Array:
     """``alpha`` as (1, 1) for all levels or (1, levels).
 
     Raises:
-        InputError: it is neither one finite number nor one per level.
+        InputError: it is neither one number nor one per level, or beyond :data:`LARGEST_ALPHA`.
     """
     try:
         values = np.atleast_1d(np.asarray(alpha, np.float64))
@@ -203,4 +221,6 @@ def alpha_per_level(alpha: Alpha, levels: int) -> Array:
         values = np.empty((0, 0))
     if values.ndim != 1 or len(values) not in (1, levels) or not np.isfinite(values).all():
         raise InputError(f"expected alpha to be a finite number, or one for each of the {levels} levels, got {alpha!r}")
+    if np.abs(values).max() > LARGEST_ALPHA:
+        raise InputError(f"expected alpha from -{LARGEST_ALPHA} to {LARGEST_ALPHA}, got {alpha!r}; 1 transfers in full")
     return values[None]

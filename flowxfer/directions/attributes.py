@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from flowxfer.bundle import Bundle, Manifest, member
 from flowxfer.directions import openai_latents
 from flowxfer.errors import InputError, LatentsError, reason
-from flowxfer.latents import Latents
+from flowxfer.latents import LARGEST_ALPHA, Latents
 
 ATTRIBUTES = "attributes.safetensors"
 """The file of a bundle that has attribute vectors."""
@@ -83,8 +83,10 @@ class Attributes(Mapping[str, Latents]):
                 others = f"there are {some}" if self else "there are none; `flowxfer attributes learn` makes some"
                 hint = f"did you mean {close[0]}?" if close else others
                 raise InputError(f"expected an attribute of the model, got {name!r}; {hint}")
-            if not isinstance(strength, (int, float)) or not np.isfinite(strength):
-                raise InputError(f"expected a finite number for {name}, got {strength!r}")
+            if not isinstance(strength, (int, float)) or not abs(strength) <= LARGEST_ALPHA:
+                raise InputError(
+                    f"expected a finite number for {name}, from -{LARGEST_ALPHA} to {LARGEST_ALPHA}, got {strength!r}"
+                )
             weights[self._index[name]] = strength
         levels = [np.tensordot(weights, z, 1)[None] for z in self._directions.levels]
         return Latents(levels, self.model_hash)

@@ -11,7 +11,7 @@ import safetensors.numpy
 from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError
 
-from flowxfer.errors import ImageError, LatentsError, MissingExtraError, ShapeError
+from flowxfer.errors import ImageError, LatentsError, MissingExtraError, ShapeError, reason, shortened
 from flowxfer.images import FORMATS, Pixels, load
 from flowxfer.latents import MODEL_KEY, NUMERICS_KEY, Latents
 from flowxfer.serve.limits import Limits
@@ -79,14 +79,14 @@ def read_latents(file: BinaryIO, name: str, shapes: tuple[tuple[int, int, int], 
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         metadata = header.get("__metadata__", {})
     except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise LatentsError(f"expected a safetensors file in {name}, but it cannot be read: {error}") from error
+        raise LatentsError(f"expected a safetensors file in {name}, but it cannot be read: {reason(error)}") from error
     levels = [arrays.get(f"z{level}") for level in range(len(arrays))]
     known = [level for level in levels if level is not None and level.dtype.kind == "f" and level.ndim == 4]
     if MODEL_KEY not in metadata or tuple(level.shape[1:] for level in known) != shapes or len(known) != len(arrays):
         found = {key: f"{array.dtype} {array.shape}" for key, array in arrays.items()}
         raise LatentsError(
             f"expected latents that flowxfer saved in {name}, z0 to z{len(shapes) - 1} of (faces, C, H, W) with "
-            f"(C, H, W) {shapes}, got {found}"
+            f"(C, H, W) {shapes}, got {shortened(found)}"
         )
     if not len(known[0]) or not all(np.isfinite(level).all() for level in known):
         raise LatentsError(f"expected finite latents of at least one face in {name}")
@@ -97,9 +97,7 @@ def read_latents(file: BinaryIO, name: str, shapes: tuple[tuple[int, int, int], 
 
 def pack(latents: Latents) -> bytes:
     """The bytes that :meth:`flowxfer.Latents.save` writes."""
-    arrays = {f"z{index}": np.ascontiguousarray(level) for index, level in enumerate(latents.levels)}
-    numerics = {NUMERICS_KEY: latents.numerics} if latents.numerics else {}
-    return safetensors.numpy.save(arrays, metadata={MODEL_KEY: latents.model_hash, **numerics})
+    return latents.to_bytes()
 
 
 def too_many(count: int, limits: Limits) -> Refusal:

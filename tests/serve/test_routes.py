@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from starlette.testclient import TestClient
 
 from flowxfer import Latents, __version__
@@ -280,6 +281,26 @@ def test_an_error_of_the_service_itself_is_a_sentence_too(tiny_transferer, monke
         monkeypatch.setattr(app.state.service, "_sample", lambda jobs: 1 / 0)
         sentence = problem(client.post("/v1/sample"), 500)
     assert sentence == "the service failed at this request, which is its own mistake; its log tells more"
+
+
+def test_latents_are_the_same_bytes_each_time(client):
+    assert len({client.post("/v1/encode", files={"faces": png(face(0))}).content for _ in range(8)}) == 1
+
+
+def test_thousands_of_names_are_a_short_sentence(client):
+    data = safetensors.numpy.save({f"name{index}": np.zeros(1, "u1") for index in range(9000)}, {"flowxfer.model": "a"})
+    assert len(problem(client.post("/v1/decode", files={"latents": data}), 422)) < 600
+
+
+@pytest.mark.parametrize("path", ["sample?format=jpeg", "encode?align=true", "sweep?a=1&b=2"])
+def test_fields_in_the_address_are_refused(client, path):
+    sentence = problem(client.post(f"/v1/{path}", files={"faces": png(face(0)), **dict(performance())}), 422)
+    assert sentence.startswith("expected the fields in the body, got ")
+
+
+def test_an_alpha_that_overflows(client):
+    answer = client.post("/v1/transfer", files=performance(), data={"alpha": "1e308"})
+    assert "expected alpha from -1000 to 1000" in problem(answer, 422)
 
 
 def test_a_system_that_has_no_room_is_a_sentence(tiny_transferer, monkeypatch, caplog):
