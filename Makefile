@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test docs lint bench audit minimum fuzz clean
+.PHONY: demo test docs lint bench audit minimum wheel fuzz clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowxfer demo --force
@@ -42,6 +42,11 @@ minimum:
 	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--requirement $(MINIMUM)/lowest.txt --editable . $(ALSO)
 	$(MINIMUM)/bin/python -m pytest $(TESTS)
+
+# The same commit gives the same bytes: dates in the wheel are the commit's.
+wheel: | $(VENV)/bin/python
+	rm -rf build
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 # Inputs that coverage leads to; FUZZ_SECONDS for each parser. What fails lies in findings/.
 FUZZ_SECONDS ?= 60
