@@ -48,7 +48,8 @@ class Message:
     """
 
     def __init__(self, data: memoryview) -> None:
-        self._fields: defaultdict[int, list[int | memoryview]] = defaultdict(list)
+        # Numbers of fixed size are bytes, what says its length is a view: readers skip a field of the other kind.
+        self._fields: defaultdict[int, list[int | bytes | memoryview]] = defaultdict(list)
         position = 0
         while position < len(data):
             key, position = varint(data, position)
@@ -67,7 +68,8 @@ class Message:
                 raise ValueError(f"a field has the wire type {kind}")
             if size > len(data) - position:
                 raise ValueError("the data ends inside a field")
-            self._fields[key >> 3].append(data[position : position + size])
+            part = data[position : position + size]
+            self._fields[key >> 3].append(part if kind == _LENGTH else bytes(part))
             position += size
 
     def __contains__(self, number: int) -> bool:
@@ -114,6 +116,8 @@ class Message:
             if isinstance(value, int):
                 integers.append(value)
                 continue
+            if isinstance(value, bytes):
+                raise ValueError(f"field {number} is not an integer")
             position = 0
             while position < len(value):
                 integer, position = varint(value, position)
@@ -121,12 +125,20 @@ class Message:
         return integers
 
     def views(self, number: int) -> list[memoryview]:
-        """Every value of a field of bytes, text, messages or fixed-size numbers."""
+        """Every value of a field of bytes, text or messages."""
         values = self._fields[number] if number in self else []
         views = [value for value in values if isinstance(value, memoryview)]
         if len(views) < len(values):
-            raise ValueError(f"field {number} is an integer")
+            raise ValueError(f"field {number} is a number")
         return views
+
+    def fixed(self, number: int) -> list[bytes | memoryview]:
+        """Every part of a repeated field of numbers of fixed size: one of them, or many that are packed."""
+        values = self._fields[number] if number in self else []
+        parts = [value for value in values if not isinstance(value, int)]
+        if len(parts) < len(values):
+            raise ValueError(f"field {number} is an integer")
+        return parts
 
     def view(self, number: int) -> memoryview:
         """The bytes of a field; empty where it is absent."""
@@ -144,9 +156,10 @@ class Message:
         """A field of four bytes, as an unsigned integer; 0 where it is absent."""
         if number not in self:
             return 0
-        if len(view := self.view(number)) != 4:
+        value = self._fields[number][-1]
+        if not isinstance(value, bytes) or len(value) != 4:
             raise ValueError(f"field {number} is not of four bytes")
-        return int(struct.unpack("<I", view)[0])
+        return int(struct.unpack("<I", value)[0])
 
     def message(self, number: int) -> Message:
         """A message in a field; an empty one where it is absent."""

@@ -158,7 +158,7 @@ def test_no_other_file_is_named(bundle, parts, location, place, tag, joined):
 def test_no_other_field_of_a_model(parts, number, tag):
     graph, rest = parts
     parse_graph(rest + field(7, graph))
-    with pytest.raises(ValueError, match="not known here|may be there once|not an integer|which is none|is an integer"):
+    with pytest.raises(ValueError, match="not known here|may be there once|not an integer|which is none|is a number"):
         parse_graph(rest + field(7, graph) + field(number, b"", tag(number)))
 
 
@@ -475,9 +475,9 @@ def test_two_readers_see_the_same_graph(tiny_bundle, name):
 
 
 def test_two_readers_see_the_same_in_what_is_damaged(tiny_bundle):
-    random, taken = Random(0), 0
+    random, taken = Random(5), 0
     sound = [(tiny_bundle / name).read_bytes() for name in (COMBINE, ENCODE)]
-    for _ in range(2000):
+    for _ in range(3000):
         data = mutated(sound, random)
         try:
             ours = _as_we_read_it(data)

@@ -63,3 +63,23 @@ def test_a_number_that_others_would_cut_to_32_bits():
     assert Message(memoryview(b"\x08" + written(2**64 - 1))).int32(1) == -1
     with pytest.raises(ValueError, match="field 1 has more than 32 bits"):
         Message(memoryview(b"\x08" + written(2**32 + 1))).int32(1)
+
+
+@pytest.mark.parametrize("read", ["views", "view", "text", "texts", "message", "messages", "integers", "integer"])
+@pytest.mark.parametrize("kind", [1, 5])
+def test_a_number_of_fixed_size_is_nothing_else(read, kind):
+    """Other readers skip a field of another kind than they expect, and so see none where we would see text."""
+    message = Message(memoryview(bytes([8 | kind]) + b"location"[: 8 if kind == 1 else 4]))
+    with pytest.raises(ValueError, match="field 1 is (a number|not an integer)"):
+        getattr(message, read)(1)
+
+
+@pytest.mark.parametrize("read", ["fixed32", "views", "fixed"])
+def test_an_integer_is_nothing_else(read):
+    with pytest.raises(ValueError, match="field 1 is (not of four bytes|a number|an integer)"):
+        getattr(Message(memoryview(b"\x08\x01")), read)(1)
+
+
+def test_text_is_no_number_of_fixed_size():
+    with pytest.raises(ValueError, match="field 1 is not of four bytes"):
+        Message(memoryview(b"\x0a\x04abcd")).fixed32(1)

@@ -90,9 +90,13 @@ def check_size(stream: VideoStream, path: Path) -> None:
         path: of the film, for the message.
 
     Raises:
-        VideoError: the stream says that they are.
+        VideoError: the stream says that they are, or nobody knows its codec.
     """
     context = stream.codec_context
+    if context is None:
+        raise VideoError(
+            f"expected pictures that can be decoded in {path}, got those of a codec that nobody here knows"
+        )
     if context.width * context.height > LARGEST:
         raise VideoError(
             f"expected pictures of at most {LARGEST} pixels in {path}, got {context.width}x{context.height};"

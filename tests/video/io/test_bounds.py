@@ -178,6 +178,14 @@ def test_pictures_that_turn_out_enormous(tmp_path, monkeypatch):
         open_source(film)
 
 
+def test_pictures_of_an_unknown_codec(tmp_path):
+    (tmp_path / "film.mp4").write_bytes(mp4(10, codec=b"????"))
+    with pytest.raises(
+        VideoError, match="expected pictures that can be decoded in .*, got those of a codec that nobod"
+    ):
+        open_source(tmp_path / "film.mp4")
+
+
 def test_streams_without_end(tmp_path):
     (tmp_path / "film.mp4").write_bytes(mp4(10, tracks=300))
     with pytest.raises(VideoError, match=r"expected a"):
