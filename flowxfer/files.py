@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import hashlib
 import logging
 import os
 import shutil
@@ -26,6 +27,7 @@ from flowxfer.errors import InputError
 __all__ = [
     "destination",
     "flows_on",
+    "hidden_beside",
     "locked_folder",
     "put",
     "read_regular",
@@ -38,6 +40,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _PREFIX = ".flowxfer-"
+_LONGEST_NAME = 255  # bytes, on nearly every file system
 _MOST_LINKS = 40  # as Linux follows
 
 
@@ -189,6 +192,15 @@ def read_regular(path: Path, largest: int) -> bytes:
     if len(data) > largest:
         raise ValueError(f"it has more than {largest} bytes")
     return data
+
+
+def hidden_beside(path: Path, ending: str) -> Path:
+    """Name a hidden file for another's sake, ``.NAME.ending`` beside it; a name that would be too long is cut short."""
+    name = f".{path.name}.{ending}"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+        name = f".{path.name[: _LONGEST_NAME // 8]}-{digest}.{ending}"
+    return path.with_name(name)
 
 
 def sync(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -43,6 +43,8 @@ def alpha_option(by_default: str) -> Any:
 @dataclass(frozen=True)
 class Performing:
     """The options that say what is transferred, and how much of it."""
+
+    PANEL: ClassVar = "What is transferred"
 
     expression: Annotated[
         Path | None, typer.Option("--expression", "-e", help="The performer with the expression.", show_default=False)

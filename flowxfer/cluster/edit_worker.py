@@ -20,14 +20,14 @@ from flowxfer.video.changes import Edit, Smoothing
 from flowxfer.video.io.frames import Frame
 from flowxfer.video.io.work_folder import Work
 from flowxfer.video.pipeline import Step, changed, pasted
-from flowxfer.video.prefetch import ahead
+from flowxfer.video.prefetch import prefetch
 
-__all__ = ["Changer"]
+__all__ = ["EditWorker"]
 
 _WAITING = 2  # frames that may wait for the encoder
 
 
-class Changer:
+class EditWorker:
     """Loads the model once and changes what it is given, one task after the other.
 
     What it is given twice, because a worker was lost, it writes twice, with the same bytes.
@@ -100,7 +100,7 @@ class Changer:
 
     def _coded(self, part: Part, frames: Iterator[Frame]) -> Coded:
         from flowxfer.video.io.encoders import choose_encoder
-        from flowxfer.video.io.film_sink import FilmMedium
+        from flowxfer.video.io.film_sink import FilmSegmentWriter
         from flowxfer.video.io.film_source import FilmSource
         from flowxfer.video.io.join import payload
 
@@ -109,16 +109,16 @@ class Changer:
         with TemporaryDirectory(prefix=f"part{part.number}_", dir=film.folder) as scratch, closing(frames):  # type: ignore[type-var]
             work = Work(Path(scratch) / film.output.name, {}, resume=False, overwrite=False)
             try:
-                medium = FilmMedium(work, source, encoder, None)
-                medium.begin(part.number)
+                writer = FilmSegmentWriter(work, source, encoder, None)
+                writer.begin(part.number)
                 try:
-                    with closing(ahead(self._changed(part, frames), _WAITING)) as steps:
+                    with closing(prefetch(self._changed(part, frames), _WAITING)) as steps:
                         for step in steps:
                             assert step.pixels is not None
-                            medium.add(step.frame, step.pixels, step.box)
-                    entry = medium.end()
+                            writer.add(step.frame, step.pixels, step.box)
+                    entry = writer.end()
                 finally:
-                    medium.abandon()
+                    writer.abandon()
                 packets = payload(work, part.number)
                 os.replace(packets, film.folder / packets.name)
             finally:

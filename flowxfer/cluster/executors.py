@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from flowxfer.cluster.edit_worker import Changer
+from flowxfer.cluster.edit_worker import EditWorker
 from flowxfer.cluster.follower import Follower
 from flowxfer.cluster.recipe import Recipe
 from flowxfer.cluster.tasks import Film, Input, Result
-from flowxfer.errors import ClusterError, InputError, MissingExtraError
+from flowxfer.errors import ClusterError, InputError, unimportable
 
 __all__ = ["Engine", "OnRay", "here"]
 
@@ -38,10 +38,10 @@ def here(tasks: Sequence[Input], recipe: Recipe) -> Iterator[Result]:
     Raises:
         FlowxferError: the model cannot be loaded.
     """
-    follower, changer = Follower(recipe), Changer(recipe)
+    follower, edit_worker = Follower(recipe), EditWorker(recipe)
     for task in tasks:
         for followed in follower(task):
-            yield from changer(followed)
+            yield from edit_worker(followed)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class OnRay:
         try:
             import ray.data  # noqa: F401
         except ImportError as error:
-            raise MissingExtraError(error.name or "ray", "cluster", "Working on a Ray cluster") from None
+            raise unimportable(error, error.name or "ray", "cluster", "Working on a Ray cluster") from error
 
     def __call__(self, tasks: Sequence[Input], recipe: Recipe) -> Iterator[Result]:
         """Do the tasks, and yield their results in the order in which they are done.
@@ -158,7 +158,7 @@ class _Following(_Stage):
 
 class _Changing(_Stage):
     def __init__(self, recipe: Recipe) -> None:
-        super().__init__(Changer(recipe))
+        super().__init__(EditWorker(recipe))
 
 
 def _results(tasks: Sequence[Input], recipe: Recipe, workers: int | None) -> Iterator[Result]:

@@ -22,7 +22,7 @@ from flowxfer.faces.resampling import corners
 from flowxfer.images import Pixels
 from flowxfer.video.io.frames import Box, Frame, New
 from flowxfer.video.io.sink import Sink
-from flowxfer.video.prefetch import ahead
+from flowxfer.video.prefetch import prefetch
 
 __all__ = ["Change", "Progress", "Stage", "Step", "changed", "followed", "pasted", "run"]
 
@@ -153,8 +153,8 @@ def run(
 
     with ExitStack() as threads:  # the last one ends first, so that nobody waits for one that is gone
         for stage, waiting in stages:
-            steps = stage(threads.enter_context(_ending(ahead(steps, waiting))))
-        for done, step in enumerate(threads.enter_context(_ending(ahead(steps, _WAITING, tell))), first + 1):  # noqa: B007
+            steps = stage(threads.enter_context(_ending(prefetch(steps, waiting))))
+        for done, step in enumerate(threads.enter_context(_ending(prefetch(steps, _WAITING, tell))), first + 1):  # noqa: B007
             assert step.pixels is not None
             if show:
                 show(step)  # first: the sink uses up the frame's native picture

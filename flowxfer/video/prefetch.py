@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["ahead"]
+__all__ = ["prefetch"]
 
 Item = TypeVar("Item")
 
@@ -19,7 +19,7 @@ _BEAT_SECONDS = 0.5
 _LOOK_UP_SECONDS = 0.1  # how soon a stage that waits for room notices that nobody wants its items any more
 
 
-def ahead(items: Iterator[Item], depth: int, beat: Callable[[], None] | None = None) -> Generator[Item]:
+def prefetch(items: Iterator[Item], depth: int, beat: Callable[[], None] | None = None) -> Generator[Item]:
     """Yield what ``items`` yields, which goes on in another thread until ``depth`` items wait to be taken.
 
     The order stays. An exception in ``items`` comes out here, in its turn. Whoever stops early, by an exception or by

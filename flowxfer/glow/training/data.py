@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from flowxfer.errors import ImageError, InputError, ShapeError, reason
+from flowxfer.images import SUFFIXES, load, pictures_among
 from flowxfer.images.arrays import read_npy, read_npz
 
 Pixels = NDArray[np.uint8]
 
 __all__ = ["Faces", "Pairs", "Pixels", "Transfers"]
-
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,9 @@ class Faces:
 
     def __init__(self, folder: str, image_size: int) -> None:
         self.image_size = image_size
-        self.paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+        self.paths = sorted(pictures_among(Path(folder).rglob("*"), below=Path(folder)))
         if not self.paths:
-            raise InputError(f"expected pictures ({', '.join(sorted(SUFFIXES))}) in {folder}, got none")
+            raise InputError(f"expected pictures ({', '.join(SUFFIXES)}) in {folder}, got none")
 
     def batch(self, count: int, rng: np.random.Generator, *, flips: bool) -> Pixels:
         """Random pictures, (count, S, S, 3).
@@ -70,11 +68,7 @@ class Faces:
         return _mirrored(pictures, (rng.random(count) < 0.5) & flips)
 
     def _read(self, path: Path) -> Pixels:
-        try:
-            with Image.open(path) as image:
-                picture = np.asarray(image.convert("RGB"))
-        except (OSError, UnidentifiedImageError) as error:
-            raise ImageError(f"expected a picture at {path}: {reason(error)}") from error
+        picture = load(path)
         if picture.shape[:2] != (self.image_size, self.image_size):
             height, width = picture.shape[:2]
             expected = f"{self.image_size}x{self.image_size}"

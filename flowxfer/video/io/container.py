@@ -25,7 +25,8 @@ def open_film(path: Path) -> Iterator[InputContainer]:
     """
     try:
         check_opening(path)
-        container = patiently(lambda: av.open(os.fspath(path), "r", container_options=OPTIONS))
+        # Absolute, for FFmpeg takes what stands before a colon for a protocol.
+        container = patiently(lambda: av.open(os.path.abspath(path), "r", container_options=OPTIONS))
     except (FileNotFoundError, IsADirectoryError):
         raise VideoError(f"expected a film at {path}, but there is no such file") from None
     except av.ArgumentError as error:
