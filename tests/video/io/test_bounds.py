@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import pytest
 
-from flowxfer.errors import VideoError
+from flowxfer.errors import FlowxferError, VideoError
 from flowxfer.video import open_source
 from flowxfer.video.io import bounds
 from tests.video.films import make_film
@@ -207,7 +207,7 @@ def test_a_film_that_grows(tmp_path):
 @pytest.mark.parametrize("target", ["/dev/zero", "/dev/urandom"])
 def test_a_device_is_no_film(tmp_path, target):
     (tmp_path / "film.mp4").symlink_to(target)
-    with pytest.raises(VideoError, match="expected a film or pictures at"):
+    with pytest.raises(FlowxferError, match="expected a file at .*, got a pipe or a device"):
         open_source(tmp_path / "film.mp4")
 
 
