@@ -15,6 +15,7 @@ __all__ = [
     "BUNDLED",
     "PORTRAIT",
     "SAMPLER",
+    "AllowHost",
     "Alpha",
     "Codec",
     "Compute",
@@ -84,3 +85,10 @@ Quality = Annotated[
     int | None, typer.Option(help="The codec's crf; lower is better, 0 lossless.", show_default="by codec")
 ]
 OpenAI = Annotated[Path | None, typer.Option("--openai", help="The same in OpenAI's flattened .npy layout.")]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A name that requests may be for, beside that of --host; behind a proxy its own. Repeatable.",
+        show_default=False,
+    ),
+]

@@ -34,8 +34,8 @@ VALIDATION_COLUMNS = ("step", "method", "bits_per_dimension", "expression", "cha
 class Report:
     """The files of one run in its output folder.
 
-    ``steps.csv`` has means over ``log_steps`` steps, ``validation.csv`` the held-out measures of the averaged weights
-    per expression, ``pictures/`` samples and transfers.
+    ``steps.csv`` has means over ``log_steps`` steps, in a resumed run first over those since; ``validation.csv`` the
+    held-out measures of the averaged weights per expression, ``pictures/`` samples and transfers.
 
     Args:
         config: of the run.
@@ -53,9 +53,9 @@ class Report:
         self._figures: list[Figures] = []
 
     def add(self, trainer: Trainer, figures: Figures) -> None:
-        """Note one step's figures; write a row when enough have come."""
+        """Note one step's figures; write a row at each multiple of ``log_steps``, wherever the run was resumed."""
         self._figures.append(figures)
-        if len(self._figures) < self.config.log_steps:
+        if trainer.step % self.config.log_steps:
             return
         means = {name: float(np.mean([asdict(f)[name] for f in self._figures])) for name in asdict(figures)}
         self._figures.clear()
