@@ -10,7 +10,7 @@ from PIL import Image
 
 from flowxfer.glow.model import Glow, LatentKind
 from flowxfer.glow.pixels import from_pixels, to_pixels
-from flowxfer.glow.training.data import Pixels
+from flowxfer.glow.training.stores import Pixels
 from flowxfer.glow.training.validation import arithmetic, transfer
 from flowxfer.images.heldout import HeldOut
 from flowxfer.provenance import EDITED, GENERATED, Mark, marking

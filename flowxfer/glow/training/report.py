@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import math
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,14 @@ from flowxfer.images.heldout import HeldOut
 
 __all__ = ["Report"]
 
-STEP_COLUMNS = (
-    "step",
-    "seconds",
-    "bits_per_dimension",
-    "transfer",
-    "gradient_norm",
-    "learning_rate",
-    "transfer_weight",
-)
+STEP_COLUMNS = ("step", "seconds", *(field.name for field in fields(Figures)))
 VALIDATION_COLUMNS = ("step", "method", "bits_per_dimension", "expression", "changed", "whole", "drift", "cosine")
+
+
+def _mean(values: list[float]) -> float:
+    """Mean of those that are numbers."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return float(np.mean(numbers)) if numbers else math.nan
 
 
 class Report:
@@ -57,7 +56,7 @@ class Report:
         self._figures.append(figures)
         if len(self._figures) < self.config.log_steps:
             return
-        means = {name: float(np.mean([asdict(f)[name] for f in self._figures])) for name in asdict(figures)}
+        means = {name: _mean([asdict(f)[name] for f in self._figures]) for name in asdict(figures)}
         self._figures.clear()
         row = {"step": trainer.step, "seconds": trainer.seconds, **means}
         self.steps.add(row)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from flowxfer.errors import InputError, WeightsError
 from flowxfer.glow import load
@@ -53,6 +55,16 @@ def test_resume_continues_the_logs(paired: Paired) -> None:
     train(paired(steps=5), resume=True, on_step=lambda step, figures: steps.append(step))
     assert steps == [4, 5]
     assert [row["step"] for row in rows(Path(paired().output) / "steps.csv")] == ["1", "2", "3", "4", "5"]
+
+
+def test_sittings_make_up_a_run(paired: Paired) -> None:
+    straight = load_file(train(paired(output=paired().output + "_straight")))
+    steps: list[int] = []
+    for sitting in range(6):
+        train(paired(), resume=sitting > 0, sitting_minutes=0, on_step=lambda step, figures: steps.append(step))
+    assert steps == [1, 2, 3, 4, 5, 6]
+    pieces = load_file(Path(paired().output) / "model.safetensors")
+    assert all(torch.equal(pieces[name], straight[name]) for name in straight)
 
 
 def test_resume_needs_a_checkpoint(paired: Paired) -> None:
