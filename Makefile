@@ -23,6 +23,7 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # --strict: what the advisories do not know is a failure, for otherwise silence would look like safety.
 audit: | $(VENV)/bin/python

@@ -48,7 +48,7 @@ CONTESTANTS = {
     "eager, TF32": Contestant(None, {}, tf32=True),
     "exact-fp32": Contestant("exact-fp32", _CUDA),
     "exact-fp32, graphs": Contestant("exact-fp32", _GRAPHS),
-    "exact-fp32 in TF32, graphs": Contestant("exact-fp32", _GRAPHS | {"variant": "tf32"}, tf32=True),
+    "exact-fp32 in TF32, graphs": Contestant("exact-fp32", _GRAPHS | {"tf32": True}, tf32=True),
     "exact-fp16, graphs": Contestant("exact-fp16", _GRAPHS),
     "fp32, graphs": Contestant("fp32", _GRAPHS),
     "mixed, graphs": Contestant("mixed", _GRAPHS),

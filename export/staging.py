@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flowxfer.bundle import MANIFEST
 from flowxfer.errors import InputError
-from flowxfer.files import temporary_folder
+from flowxfer.files import destination, temporary_folder
 
 __all__ = ["new_folder"]
 
@@ -27,7 +27,7 @@ def new_folder(folder: str | os.PathLike[str], purpose: str, *, overwrite: bool 
     Raises:
         InputError: something stands at ``folder`` that is not a bundle, or is one and ``overwrite`` is false.
     """
-    target = Path(folder)
+    target = destination(Path(folder))
     if target.exists() and not (overwrite and (target / MANIFEST).is_file()):
         raise InputError(f"expected a new folder for the {purpose}, but {target} exists; remove it or choose another")
     with temporary_folder(target.parent) as temporary:

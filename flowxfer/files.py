@@ -3,47 +3,127 @@
 What is being written has a temporary name, ``.flowxfer-…``, beside its own, and a lock that the system takes away from
 a process that ends, however it ends. So what a killed process left is told from what another one is writing; it goes
 when a later process first writes into the folder.
+
+A link is followed, as ``cp`` follows it: its target changes, and the link stays. Pipes and devices are written into.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 import os
 import shutil
+import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "sync", "temporary_folder"]
+from flowxfer.errors import InputError
+
+__all__ = ["destination", "flows_on", "put", "replacing", "same_file", "sync", "temporary_folder"]
 
 log = logging.getLogger(__name__)
 
 _PREFIX = ".flowxfer-"
+_MOST_LINKS = 40  # as Linux follows
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; on success it takes the name ``path``, on an error it is removed.
 
     A reader sees the old file or the new one, never a part of one.
+
+    Args:
+        path: a file, a link to one, or a name that is free; into a pipe or a device the bytes are written in the end.
+        mode: who may read and write it; by default as for the file that is there, or for any new one.
+
+    Raises:
+        InputError: a link leads to nothing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path.parent)
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
+    path = destination(path)
+    folder = Path(tempfile.gettempdir()) if flows_on(path) else path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder)
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=folder)
     os.close(handle)
     temporary = Path(name)
     with _locked(temporary):
         try:
             yield temporary
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
-            os.replace(temporary, path)
+            temporary.chmod(_usual_mode() if mode is None else mode)  # mkstemp lets only the owner read
+            put(temporary, path, keep_mode=mode is None)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def put(finished: Path, path: Path, *, keep_mode: bool = True) -> None:
+    """Give a finished file its name, in place of a file that has it; into a pipe or a device its bytes are written.
+
+    Args:
+        finished: lies in the folder of ``path``, unless that is a pipe or a device.
+        path: no link, see :func:`destination`.
+        keep_mode: whether who may read and write the old file may do so with the new one.
+    """
+    if flows_on(path):
+        with finished.open("rb") as source, path.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+        finished.unlink()
+        return
+    if keep_mode and path.is_file():
+        finished.chmod(stat.S_IMODE(path.stat().st_mode))
+    os.replace(finished, path)
+
+
+def destination(path: Path) -> Path:
+    """Follow links to what writing to a path changes; those to what a process has open, such as /dev/stdout, stay.
+
+    Raises:
+        InputError: they lead to nothing.
+    """
+    place = path
+    for _ in range(_MOST_LINKS):
+        if not place.is_symlink() or _is_open_file(place):
+            break
+        place = place.parent.resolve() / os.readlink(place)
+    else:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+    if place != path and not place.exists():
+        raise InputError(f"expected a file or nothing at {path}, got a link to nothing, {place}; remove the link")
+    return place
+
+
+def flows_on(path: Path) -> bool:
+    """Whether what is written to a path goes elsewhere and replaces nothing: it is a pipe, a device, or /dev/stdout."""
+    if not path.exists():
+        return False
+    if _is_open_file(destination(path)):
+        return True
+    kind = path.stat().st_mode
+    return stat.S_ISFIFO(kind) or stat.S_ISCHR(kind)
+
+
+def same_file(path: Path, others: Iterable[Path]) -> Path | None:
+    """Return the first of some files that a path is too, by whatever name or link; None where it is none of them."""
+    if not path.exists():
+        return None
+    own = path.stat()
+    return next((other for other in others if other.exists() and os.path.samestat(own, other.stat())), None)
+
+
+def _is_open_file(path: Path) -> bool:
+    """Whether a path is one of the links by which Unix names what a process has open."""
+    folder = path.parent.resolve()
+    return path.is_symlink() and (folder == Path("/dev") or folder.parts[1:2] == ("proc",))
+
+
+def _usual_mode() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 @contextmanager

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from flowxfer.bundle import Bundle, LatentKind, Manifest, Precision
-from flowxfer.directions import Attributes
-from flowxfer.engines.ort.cuda import Variant
+from flowxfer.directions import Attributes, ExpressionReader
+from flowxfer.engines.options import EngineOptions, tf32_of
 from flowxfer.engines.protocol import EngineName
 from flowxfer.engines.round_trip import check_round_trip, lost
 from flowxfer.engines.start import start
@@ -46,16 +48,17 @@ class Transferer:
             exact precision, and in exact-bf16 faster on processors with bfloat16; or ``"openvino"``, which needs the
             extra of that name, and computes in float32 on a CPU.
         precision: the exact precision that PyTorch computes in, such as ``"exact-bf16"``; None takes the model's own.
-        variant: what the nets compute in on a GPU: ``"fp32"``, ``"tf32"``, which needs an exact model, or ``"mixed"``,
-            float16 for a model that has it; None takes the model's own, and never TF32.
+        tf32: on a GPU, multiply the nets' numbers in TF32: faster, with a float32 model that has a float64 state only.
         cuda_graphs: on a GPU, start each graph as one CUDA graph, captured once for each batch size.
+        plain: add the paper's expression vector even where the model brings a reader of expressions (:attr:`reader`).
+        variant: deprecated: ``"tf32"`` is ``tf32=True``, and the others never changed anything.
 
     Raises:
         BundleError: the model's files are missing or damaged.
         DownloadError: the model has to be downloaded and cannot be.
         ExactnessError: in an exact precision, pixels do not come back here. What is not known to be safe is tried
             when it is first loaded; see :mod:`flowxfer.engines.round_trip`.
-        InputError: a variant that the model has not, or a precision that the engine has not.
+        InputError: the engine cannot do what was asked for, with this model or at all.
         MissingExtraError: the engine is not installed.
         ProviderError: a provider that was asked for cannot be had.
 
@@ -75,20 +78,27 @@ class Transferer:
         threads: int | None = None,
         engine: EngineName = "onnxruntime",
         precision: Precision | None = None,
-        variant: Variant | None = None,
+        tf32: bool = False,
         cuda_graphs: bool = False,
+        plain: bool = False,
+        variant: str | None = None,
     ) -> None:
         self._bundle = Bundle.open(hub.resolve(model))
-        settings: dict[str, Any] = {
-            "providers": providers,
-            "batch_size": batch_size,
-            "threads": threads,
-            "precision": precision,
-            "variant": variant,
-            "cuda_graphs": cuda_graphs,
-        }
-        self._session = start(engine, self._bundle, **settings)
-        self._anew = partial(Transferer, self._bundle.path, engine=engine, **settings)
+        if variant is not None:
+            warnings.warn("variant is deprecated; tf32=True is variant='tf32'", DeprecationWarning, stacklevel=2)
+            tf32 = tf32 or tf32_of(variant, self.manifest)
+        options = EngineOptions(
+            engine=engine,
+            providers=providers,
+            batch_size=batch_size,
+            threads=threads,
+            precision=precision,
+            tf32=tf32,
+            cuda_graphs=cuda_graphs,
+        )
+        self._session = start(self._bundle, options)
+        self._plain = plain
+        self._anew = partial(Transferer, self._bundle.path, plain=plain, **dataclasses.asdict(options))
         self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
         check_round_trip(self._session, self.manifest)
 
@@ -129,6 +139,20 @@ class Transferer:
         """
         return Attributes.of(self._bundle)
 
+    @cached_property
+    def reader(self) -> ExpressionReader | None:
+        """What tells expression from light, hair and pose in a performer's pictures; None where the model brings none.
+
+        Raises:
+            LatentsError: its file is damaged, or another model's.
+        """
+        return ExpressionReader.of(self._bundle)
+
+    @property
+    def reads(self) -> bool:
+        """Whether :meth:`direction` reads the performer's expression; otherwise it subtracts."""
+        return not self._plain and self.reader is not None
+
     def encode(self, faces: Sources, *, quantize: bool = False) -> Latents:
         """Map aligned faces to latents, which stay on the device until they are asked for.
 
@@ -160,12 +184,16 @@ class Transferer:
         return self._latents([mean])
 
     def direction(self, expression: Faces, neutral: Faces) -> Latents:
-        """The expression vector ``z_expression − mean(z_neutral)``, one for each expression."""
+        """The expression vector ``z_expression − mean(z_neutral)``, one for each expression.
+
+        Where the model brings a :attr:`reader`, only what that reads as expression is left of it, unless ``plain``.
+        """
         expressions, neutrals = self._chunks(expression), self._chunks(neutral)
         count, others = _count(expressions), _count(neutrals)
         weights = np.hstack([np.eye(count), np.full((count, others), -1 / others)])
         difference = self._session.linear(weights, [*expressions, *neutrals])
-        return self._latents([difference])
+        vector = self._latents([difference])
+        return self.reader(vector) if self.reads and self.reader else vector
 
     def transfer(self, target: Faces, expression: Faces, neutral: Faces, alpha: Alpha = 0.4) -> Pixels:
         """Give targets an expression that somebody else performs.

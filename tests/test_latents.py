@@ -59,6 +59,17 @@ def test_saved_latents_come_back_to_the_bit(tmp_path, dtype):
     assert [file.name for file in tmp_path.iterdir()] == ["z.safetensors"]
 
 
+def test_bytes_are_those_of_the_file(tmp_path):
+    a = latents()
+    a.save(tmp_path / "z.safetensors", metadata={"a": "b"})
+    assert a.to_bytes(metadata={"a": "b"}) == (tmp_path / "z.safetensors").read_bytes()
+    b = Latents.from_bytes(a.to_bytes())
+    assert equal(a, b)
+    assert b.model_hash == a.model_hash
+    with pytest.raises(LatentsError, match="expected a safetensors file in an upload, but it cannot be read"):
+        Latents.from_bytes(a.to_bytes()[:-1], "an upload")
+
+
 def test_latents_of_two_models_do_not_mix():
     with pytest.raises(LatentsError, match="expected latents of model other.*got latents of model m"):
         latents(model="other") + latents(model="m")

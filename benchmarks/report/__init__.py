@@ -11,11 +11,14 @@ from flowxfer.files import replacing
 
 from .markdown import details, summary
 
-__all__ = ["publish", "write"]
+__all__ = ["NAMES", "publish", "write"]
+
+NAMES = ("results.json", "summary.md", "report.md", "speed.svg", "report.html")
+"""The files that :func:`write` writes."""
 
 
 def write(results: Results, folder: Path) -> list[Path]:
-    """Write ``results.json``, ``summary.md``, ``report.md``, ``speed.svg`` and ``report.html``.
+    """Write the results as :data:`NAMES`, whatever is there.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

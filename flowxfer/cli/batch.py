@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
@@ -16,15 +16,18 @@ from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import (
     Alpha,
+    Codec,
     Compute,
     Expression,
     Force,
     Neutral,
+    Quality,
 )
 from flowxfer.cli.photo import Rotations
-from flowxfer.cli.running import alphas, downloading, names
+from flowxfer.cli.running import alphas, downloading, inputs, names
 from flowxfer.engines.protocol import EngineName
 from flowxfer.errors import InputError
+from flowxfer.files import same_file
 
 if TYPE_CHECKING:
     from flowxfer.bundle import Manifest
@@ -52,24 +55,37 @@ class _Compute(Compute):
 _BUNDLED = _Compute()
 
 
+@dataclass(frozen=True)
+class _Work:
+    """Where the work is done."""
+
+    PANEL: ClassVar = "Machines"
+
+    place: Annotated[
+        Literal["local", "ray"], typer.Option("--engine", help="This process, or the workers of a Ray cluster.")
+    ] = "local"
+    address: Annotated[
+        str | None,
+        typer.Option(help="The Ray cluster: HOST:PORT, or auto on its machines.", show_default="this machine alone"),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of the cluster, with a model each.", show_default="one a GPU, else one a core"),
+    ] = None
+    segment: Annotated[int, typer.Option(min=1, help="Frames of a film that a worker does at a time.")] = 250
+
+
+_WORK = _Work()
+
+
 @grouped
 def batch(
-    inputs: Annotated[list[str], typer.Argument(help="Pictures and films, folders of them, or patterns.")],
+    sources: Annotated[list[str], typer.Argument(help="Pictures and films, folders of them, or patterns.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
     expression: Expression,
     neutral: Neutral,
     alpha: Alpha = "0.4",
-    place: Annotated[
-        Literal["local", "ray"], typer.Option("--engine", help="This process, or the workers of a Ray cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(help="The Ray cluster: HOST:PORT, or auto on its machines.", show_default="this machine alone"),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of the cluster, with a model each.", show_default="one a GPU, else one a core"),
-    ] = None,
+    work: _Work = _WORK,
     photo: Annotated[bool, typer.Option("--photo", help="The pictures are whole photographs.")] = False,
     face: Annotated[
         str, typer.Option(help="In photographs and films: largest, leftmost, or a number from 0, from the left.")
@@ -77,28 +93,23 @@ def batch(
     detector: Finder = "dlib",
     rotations: Rotations = False,
     paste: Way = "blend",
-    codec: Annotated[
-        str | None, typer.Option(help="Of films: h264, hevc, vp9, av1, ffv1, …", show_default="h264, vp9 for .webm")
-    ] = None,
-    quality: Annotated[
-        int | None, typer.Option(help="The codec's crf; lower is better, 0 lossless.", show_default="by codec")
-    ] = None,
-    segment: Annotated[int, typer.Option(min=1, help="Frames of a film that a worker does at a time.")] = 250,
+    codec: Codec = None,
+    quality: Quality = None,
     compute: _Compute = _BUNDLED,
     marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Give everybody in many pictures and films the expression of another person.
 
-    Pictures become NAME.png, films keep their name. Results that are there already are left as they are, and a film
-    that was interrupted is gone on with, unless --force is given. What fails is listed at the end, the rest is done,
-    and the exit status is 1. With --engine ray the parts of a film are done side by side, and the results are the same.
+    Pictures become NAME.png, films keep their name. Results that are there already are left as they are, and an
+    interrupted film continues, unless --force is given. What fails is listed at the end, the rest is done, and the exit
+    status is 1. With --engine ray the parts of a film are done side by side, and the results are the same.
     """
     from flowxfer import cluster, faces, images
 
-    if place == "local" and (address or workers):
+    if work.place == "local" and (work.address or work.workers):
         raise InputError("expected --address and --workers with --engine ray only; a local run is this process")
-    pictures, films = _sorted_out(inputs)
+    pictures, films = _sorted_out(sources)
     photographs = _missing(pictures, output, lambda path, name: f"{name}.png", force)
     reels = _missing(films, output, _film_name, force)
     if photo or films:
@@ -121,16 +132,17 @@ def batch(
         providers=tuple(compute.provider) if compute.provider else None,
         engine=compute.engine,
         precision=compute.precision,
+        plain=compute.plain,
         threads=compute.threads,
     )
     tasks = [
         *([cluster.Photo(*pair) for pair in photographs] if photo else cluster.in_groups(photographs)),
         *(cluster.FilmTask(*pair) for pair in reels),
     ]
-    work = cluster.here if place == "local" else cluster.OnRay(address, workers)
+    do = cluster.here if work.place == "local" else cluster.OnRay(work.address, work.workers)
     try:
         with downloading() as progress:
-            summary = cluster.run(tasks, recipe, work, segment_frames=segment, force=force, progress=progress)
+            summary = cluster.run(tasks, recipe, do, segment_frames=work.segment, force=force, progress=progress)
     except KeyboardInterrupt:
         typer.echo("flowxfer: interrupted; the same command goes on with what is missing", err=True)
         raise typer.Exit(_INTERRUPTED) from None
@@ -180,8 +192,8 @@ def _missing(sources: list[Path], folder: Path, naming: Callable[[Path, str], st
         InputError: two results would have one name, or a result would replace its input.
     """
     results = [folder.absolute() / naming(path, name) for path, name in zip(sources, names(sources), strict=True)]
-    for source, result in zip(sources, results, strict=True):
-        if source.exists() and result.exists() and result.samefile(source):
+    for result in results:
+        if source := same_file(result, inputs()):
             raise InputError(f"expected a folder of its own for the results, got that of the input {source}")
     return [pair for pair in zip(sources, results, strict=True) if force or not pair[1].exists()]
 

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from flowxfer.cli.groups import grouped
+from flowxfer.cli.options import Force
+from flowxfer.cli.running import unused
 from flowxfer.errors import MissingExtraError
 
 QUICK: dict[str, Any] = {
@@ -27,6 +30,7 @@ ABLATED: dict[str, Any] = {
 __all__ = ["bench"]
 
 
+@grouped
 def bench(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the results.")] = Path("bench"),
     model: Annotated[list[str] | None, typer.Option("--model", "-m", help="A model's name; may be repeated.")] = None,
@@ -47,6 +51,7 @@ def bench(
     publish: Annotated[
         Path | None, typer.Option(help="The docs folder: the summary goes into explanation/speed.md, the picture too.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Measure encode, decode, transfer, a sweep and film, beside peers with the same weights."""
     _require("torch", "onnx", "onnxruntime", "matplotlib")
@@ -66,6 +71,8 @@ def bench(
     if prepare:
         suite.prepare(chosen, models, _say)
         return
+    for name in report.NAMES:
+        unused(output / name, force)
     for path in report.write(suite.run(chosen, models, _say), output):
         typer.echo(path)
     if publish:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ import typer
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import BUNDLED, Compute, Force
+from flowxfer.cli.pairs import NOBODY, Photographed
 from flowxfer.cli.running import alphas, downloading, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -32,6 +34,13 @@ Likeness = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(help="The network's state dict.", show_default="facenet-pytorch's download")
 ]
+Units = Annotated[
+    Literal["none", "blendshapes", "openface", "pyfaceau"],
+    typer.Option(help="What measures action units; the last two you install yourself."),
+]
+OpenFaceFolder = Annotated[
+    Path | None, typer.Option(help="Folder of OpenFace's programs.", show_default="OPENFACE, or PATH")
+]
 Alphas = Annotated[str, typer.Option("--alphas", "-a", help="Strengths with commas between.")]
 
 
@@ -41,12 +50,8 @@ def paper(
     data: Data = None,
     likeness: Likeness = "none",
     weights: Weights = None,
-    action_units: Annotated[
-        Literal["none", "openface", "pyfaceau"], typer.Option(help="What measures action units; install it yourself.")
-    ] = "none",
-    openface: Annotated[
-        Path | None, typer.Option(help="Folder of OpenFace's programs.", show_default="OPENFACE, or PATH")
-    ] = None,
+    action_units: Units = "none",
+    openface: OpenFaceFolder = None,
     source: Annotated[str | None, typer.Option(help="Who performs.", show_default="the last person")] = None,
     expression: Annotated[
         list[str] | None, typer.Option("--expression", "-e", help="A picture's name; repeatable.", show_default="all")
@@ -67,7 +72,7 @@ def paper(
     cast = Cast.read(data or TruePeople.bundled().folder, source=source, expressions=expression or None)
     values, embedder, meter = alphas(strengths), _embedder(likeness, weights), _meter(action_units, openface)
     marking = marks(marked)
-    flow = transferer(compute)
+    flow = transferer(replace(compute, plain=True))  # the paper subtracts
     mark = marking.edited(flow.manifest)
     with _progress() as progress:
         skipped = run(flow, cast, output, alphas=values, embedder=embedder, meter=meter, mark=mark, progress=progress)
@@ -103,24 +108,35 @@ def fidelity(
     data: Data = None,
     likeness: Likeness = "none",
     weights: Weights = None,
+    action_units: Units = "none",
+    openface: OpenFaceFolder = None,
     strengths: Alphas = "0.3,0.4,0.5,0.75,1",
+    photographed: Photographed = NOBODY,
     compute: Compute = BUNDLED,
+    marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
-    """Compare transfers with the true pictures that synthetic people have, and with the same arithmetic on pixels.
+    """Compare transfers with true pictures, and with the same arithmetic on pixels.
 
-    Errors are in units of that of no transfer: 0 is perfect, 1 is as good as doing nothing.
+    Synthetic people have true pictures, and so have people who were photographed neutral and with an expression
+    (--pairs). Errors are in units of that of no transfer: 0 is perfect, 1 is as good as doing nothing. With --pairs or
+    --photographs, sheets and a table of all transfers are written beside the figures.
     """
     from flowxfer.evaluation.fidelity import evaluate, no_transfer, pixel_arithmetic, summary
     from flowxfer.evaluation.tables import write_tidy
     from flowxfer.images.people import TruePeople
 
-    path, people = unused(output, force), TruePeople.read(data) if data else TruePeople.bundled()
-    values, embedder = alphas(strengths), _embedder(likeness, weights)
-    flow = transferer(compute)
+    if data is not None and photographed != NOBODY:
+        raise InputError(f"expected a folder of synthetic people, or --pairs and --photographs, got {data} beside them")
+    path, values = unused(output, force), alphas(strengths)
+    embedder, meter = _embedder(likeness, weights), _meter(action_units, openface)
+    if photographed != NOBODY:
+        return photographed.judge(path, values, embedder, meter, compute, marks(marked), force)
+    people, flow = TruePeople.read(data) if data else TruePeople.bundled(), transferer(compute)
     methods = {"equation": flow.transfer, "pixels": pixel_arithmetic, "none": no_transfer}
     total = len(methods) * len(values) * len(people.expressions) * len(people.targets)
-    rows = list(track(evaluate(people, methods, flow.size, values, embedder=embedder), total, "fidelity"))
+    found = evaluate(people, methods, flow.size, values, embedder=embedder, meter=meter)
+    rows = list(track(found, total, "fidelity"))
     write_tidy(rows, path)
     for line in _lines(summary(rows)):
         typer.echo(line)
@@ -138,12 +154,14 @@ def _embedder(likeness: str, weights: Path | None) -> Embedder | None:
 
 
 def _meter(action_units: str, openface: Path | None) -> Meter | None:
+    from flowxfer.evaluation.blendshapes import Blendshapes
     from flowxfer.evaluation.openface import OpenFace, PyFaceAU
 
     if openface is not None and action_units != "openface":
         raise InputError(f"expected --action-units openface with --openface, got {action_units}")
     makers: dict[str, Callable[[], Meter | None]] = {
         "none": lambda: None,
+        "blendshapes": Blendshapes,
         "openface": lambda: OpenFace(openface),
         "pyfaceau": PyFaceAU,
     }
@@ -157,7 +175,19 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _lines(rows: list[Fidelity]) -> Iterator[str]:
-    columns = ("mouth", "eyes", "brows", "changed", "whole", "drift", "psnr", "ssim", "likeness")
-    yield f"{'method':10}{'alpha':>6}" + "".join(f"{column:>10}" for column in columns)
+    columns = [
+        "mouth",
+        "eyes",
+        "brows",
+        "changed",
+        "whole",
+        "drift",
+        "psnr",
+        "ssim",
+        "likeness",
+        "correlation",
+        "units",
+    ]
+    yield f"{'method':10}{'alpha':>6}" + "".join(f"{column:>12}" for column in columns)
     for row in rows:
-        yield f"{row.method:10}{row.alpha:>6g}" + "".join(f"{getattr(row, column):>10.3f}" for column in columns)
+        yield f"{row.method:10}{row.alpha:>6g}" + "".join(f"{getattr(row, column):>12.3f}" for column in columns)

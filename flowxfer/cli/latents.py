@@ -59,7 +59,7 @@ def mean(
 def encode(
     faces: Faces,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The .safetensors file to write.")] = None,
-    openai: OpenAI = None,
+    openai_output: OpenAI = None,
     quantize: Quantize = False,
     compute: Compute = BUNDLED,
     force: Force = False,
@@ -70,17 +70,17 @@ def encode(
     from flowxfer import images
     from flowxfer.directions import openai_latents
 
-    if output is None and openai is None:
+    if output is None and openai_output is None:
         raise InputError("expected where to write: --output latents.safetensors, --openai z.npy, or both")
     if output and output.suffix != _LATENTS:
         raise InputError(f"expected a name that ends in {_LATENTS} for latents, got {output}")
-    paths = [unused(path, force) for path in (output, openai) if path]
+    paths = [unused(path, force) for path in (output, openai_output) if path]
     flow = transferer(compute)
     latents = flow.encode(images.load_faces(faces, flow.size, resize=True), quantize=quantize)
     if output:
         latents.save(output)
-    if openai:
-        with replacing(openai) as temporary, temporary.open("wb") as file:
+    if openai_output:
+        with replacing(openai_output) as temporary, temporary.open("wb") as file:
             np.save(file, openai_latents.flatten(latents.levels), allow_pickle=False)
     for path in paths:
         typer.echo(path)

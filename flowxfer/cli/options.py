@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -15,6 +15,7 @@ __all__ = [
     "BUNDLED",
     "SAMPLER",
     "Alpha",
+    "Codec",
     "Compute",
     "Engine",
     "Expression",
@@ -24,6 +25,7 @@ __all__ = [
     "OpenAI",
     "Output",
     "Providers",
+    "Quality",
     "Quantize",
 ]
 
@@ -42,6 +44,8 @@ Providers = Annotated[
 class Compute:
     """A model and what computes it; see :class:`flowxfer.Transferer`."""
 
+    PANEL: ClassVar = "Model"
+
     model: Annotated[
         str, typer.Option("--model", "-m", help="A model's name (see `flowxfer models`) or a bundle's folder.")
     ] = "synthetic-64"
@@ -53,6 +57,9 @@ class Compute:
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads on the CPU.", show_default="one for each core")
     ] = None
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Subtract the performer's pictures as the paper does; read no expression.")
+    ] = False
 
 
 BUNDLED, SAMPLER = Compute(), Compute(model="synthetic-64-samples")
@@ -67,4 +74,10 @@ Neutral = Annotated[
     typer.Option("--neutral", "-n", help="The performer without: pictures or folders (repeatable), averaged."),
 ]
 Alpha = Annotated[str, typer.Option("--alpha", "-a", help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5")]
+Codec = Annotated[
+    str | None, typer.Option(help="Of films: h264, hevc, vp9, av1, ffv1, …", show_default="h264, vp9 for .webm")
+]
+Quality = Annotated[
+    int | None, typer.Option(help="The codec's crf; lower is better, 0 lossless.", show_default="by codec")
+]
 OpenAI = Annotated[Path | None, typer.Option("--openai", help="The same in OpenAI's flattened .npy layout.")]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.options import Force
 from flowxfer.cli.running import unused
 
@@ -47,6 +48,7 @@ def show(
         typer.echo(_printable(line))
 
 
+@grouped
 def init(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")] = Path("."),
     force: Force = False,

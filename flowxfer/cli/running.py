@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from flowxfer.cli.groups import RUNNING, Running
 from flowxfer.errors import FlowxferError, InputError
+from flowxfer.files import destination, flows_on, same_file
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -20,7 +22,19 @@ if TYPE_CHECKING:
     from flowxfer.transferer import Transferer
     from flowxfer.video import Progress as FilmProgress
 
-__all__ = ["Commands", "alphas", "downloading", "measure", "names", "outputs", "steps", "track", "transferer", "unused"]
+__all__ = [
+    "Commands",
+    "alphas",
+    "downloading",
+    "inputs",
+    "measure",
+    "names",
+    "outputs",
+    "steps",
+    "track",
+    "transferer",
+    "unused",
+]
 
 Item = TypeVar("Item")
 
@@ -56,18 +70,32 @@ def transferer(compute: Compute, *, batch_size: int | None = None) -> Transferer
         threads=compute.threads,
         engine=compute.engine,
         precision=compute.precision,
+        plain=compute.plain,
     )
 
 
 def unused(path: Path, force: bool) -> Path:
-    """Return ``path`` if nothing stands there or ``--force`` was given.
+    """Return ``path`` if nothing is lost by writing there, or ``--force`` was given; but never one of the inputs.
 
     Raises:
-        InputError: something does.
+        InputError: something stands there, an input of the running command, or another of its outputs.
     """
+    if flows_on(path):
+        return path
+    if same_file(path, inputs()):
+        raise InputError(f"expected an output beside the inputs, got the input {path} itself; choose another name")
     if path.exists() and not force:
-        raise InputError(f"{path} exists already; --force replaces it, or choose another name with --output")
+        raise InputError(f"{path} exists already; --force replaces it, or choose another name")
+    written = RUNNING.get(Running()).written
+    if (place := destination(path).resolve()) in written:
+        raise InputError(f"expected a name of its own for each output, got {path} for two of them")
+    written.add(place)
     return path
+
+
+def inputs() -> list[Path]:
+    """List the files that the arguments of the running command name or hold, all but those that say where to write."""
+    return RUNNING.get(Running()).inputs
 
 
 def outputs(output: Path, names: Sequence[str], force: bool) -> list[Path]:
@@ -110,7 +138,7 @@ def alphas(text: str) -> list[float]:
         raise InputError(f"expected a number or numbers with commas between, such as 0.3,0.4, got {text!r}") from None
 
 
-def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+def track(items: Iterable[Item], total: int | None, what: str) -> Iterator[Item]:
     """Yield the items and show a progress bar on stderr, where that is a terminal."""
     with _bars() as bars:
         yield from bars.track(items, total=total, description=what)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from flowxfer.bundle import MANIFEST, Bundle, LatentKind, Precision
+from flowxfer.cli.groups import grouped
 from flowxfer.cli.options import Force
 from flowxfer.cli.running import steps, unused
 from flowxfer.errors import InputError, MissingExtraError
@@ -22,6 +23,7 @@ from flowxfer.models.hub import list_models, resolve
 __all__ = ["export", "train"]
 
 
+@grouped
 def export(
     weights: Annotated[Path, typer.Argument(help="A file or checkpoint, recognised; or a bundle or a model's name.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder, or the repository's.")],

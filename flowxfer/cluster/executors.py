@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from flowxfer.cluster.edit_worker import Changer
+from flowxfer.cluster.edit_worker import EditWorker
 from flowxfer.cluster.follower import Follower
 from flowxfer.cluster.recipe import Recipe
 from flowxfer.cluster.tasks import Film, Input, Result
@@ -35,10 +35,10 @@ def here(tasks: Sequence[Input], recipe: Recipe) -> Iterator[Result]:
     Raises:
         FlowxferError: the model cannot be loaded.
     """
-    follower, changer = Follower(recipe), Changer(recipe)
+    follower, edit_worker = Follower(recipe), EditWorker(recipe)
     for task in tasks:
         for followed in follower(task):
-            yield from changer(followed)
+            yield from edit_worker(followed)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class _Following(_Stage):
 
 class _Changing(_Stage):
     def __init__(self, recipe: Recipe) -> None:
-        super().__init__(Changer(recipe))
+        super().__init__(EditWorker(recipe))
 
 
 def _results(tasks: Sequence[Input], recipe: Recipe, workers: int | None) -> Iterator[Result]:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from flowxfer.bundle import DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle, LatentKind
 from flowxfer.engines.batching import DEFAULT_BATCH_SIZE, Batched, cores
+from flowxfer.engines.options import EngineOptions
 from flowxfer.errors import MissingExtraError, ProviderError, reason
 from flowxfer.types import Array, Images
 
@@ -52,33 +53,24 @@ class OpenVinoEngine(Batched):
 
     Args:
         bundle: a verified bundle.
-        providers: ``["cpu"]`` or None, which is the same.
-        batch_size: largest batch, or None for the CPU's default.
-        threads: of each graph, or None for OpenVINO's choice.
+        options: how to run it: on the CPU, with ``threads`` for each graph.
 
     Raises:
         ProviderError: another device was asked for, or OpenVINO does not load the graphs.
         MissingExtraError: OpenVINO is not installed.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        *,
-        providers: Sequence[str] | None = None,
-        batch_size: int | None = None,
-        threads: int | None = None,
-    ) -> None:
-        names = [providers] if isinstance(providers, str) else providers
+    def __init__(self, bundle: Bundle, options: EngineOptions = EngineOptions()) -> None:  # noqa: B008  # it is frozen
+        names = options.providers
         if names is not None and [name.lower() for name in names] != ["cpu"]:
             raise ProviderError(f'expected providers=["cpu"], or none, for engine="openvino", got {list(names)}')
-        super().__init__(batch_size or DEFAULT_BATCH_SIZE["cpu"])
+        super().__init__(options.batch_size or DEFAULT_BATCH_SIZE["cpu"])
         manifest = bundle.manifest
         self.providers: tuple[str, ...] = ("openvino-cpu",)
         exact = PRECISIONS[manifest.precision][0] == "float64"
         self.numerics = f"{manifest.precision} in float32, OpenVINO on CPU" if exact else manifest.precision
         self._bundle = bundle
-        self._options = _Options(threads, PIECES if manifest.image_size < _LARGE else (), self.batch_size)
+        self._options = _Options(options.threads, PIECES if manifest.image_size < _LARGE else (), self.batch_size)
         self._encode = _Graph(bundle.path / ENCODE, self._options)
         self._decoders = {manifest.latents: _Graph(bundle.path / DECODE, self._options)}
         self._dtype = np.dtype(manifest.latents_dtype)

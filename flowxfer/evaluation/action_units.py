@@ -1,15 +1,16 @@
-"""Facial action units: what OpenFace measures in a face, and how much of an expression has arrived.
+"""Facial action units: what is measured in a face, and how much of an expression has arrived.
 
 The facial action coding system (FACS) names the movements of a face. OpenFace ("OpenFace 2.0: Facial behavior analysis
 toolkit", FG 2018) gives 17 of them an intensity, from 0 to 5, and says of 18 whether they are present: AU28 has a
-presence alone.
+presence alone. Other meters have other units: MediaPipe's blendshapes are 51, from 0 to 1.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +18,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from flowxfer import images
 from flowxfer.errors import InputError, ShapeError, reason
+from flowxfer.images import Pixels
 
 __all__ = [
     "INTENSITIES",
@@ -27,6 +30,7 @@ __all__ = [
     "Floats",
     "Meter",
     "Score",
+    "measured",
     "read_openface",
     "score",
 ]
@@ -62,27 +66,33 @@ class ActionUnits:
     """The action units of N faces; ``nan`` stands for "not measured".
 
     Args:
-        intensities: (N, 17), float64, 0 to 5, in the order of :data:`INTENSITIES`.
+        intensities: (N, U), float64, in the order of ``units``.
         presences: (N, 18), float64, 0 or 1, in the order of :data:`PRESENCES`.
         confidence: (N,), float64, 0 to 1: how sure the landmarks are.
+        units: what is measured: OpenFace's 17, from 0 to 5, or those of another meter.
     """
 
     intensities: Floats
     presences: Floats
     confidence: Floats
+    units: tuple[str, ...] = INTENSITIES
 
     @classmethod
     def not_measured(cls, count: int = 1) -> ActionUnits:
         """Faces that were not found."""
         shapes = (count, len(INTENSITIES)), (count, len(PRESENCES)), (count,)
-        return cls(*(np.full(shape, np.nan) for shape in shapes))
+        intensities, presences, confidence = (np.full(shape, np.nan) for shape in shapes)
+        return cls(intensities, presences, confidence)
 
     @classmethod
     def concatenate(cls, parts: Sequence[ActionUnits]) -> ActionUnits:
-        """All faces of several, in order; none where there are no parts."""
+        """All faces of several, of OpenFace's units, in order; none where there are no parts."""
         parts = [cls.not_measured(0), *parts]
-        arrays = zip(*((part.intensities, part.presences, part.confidence) for part in parts), strict=True)
-        return cls(*(np.concatenate(array) for array in arrays))
+        return cls(
+            np.concatenate([part.intensities for part in parts]),
+            np.concatenate([part.presences for part in parts]),
+            np.concatenate([part.confidence for part in parts]),
+        )
 
     def best(self) -> ActionUnits:
         """The face of the highest confidence, as one; "not measured" where there is no face."""
@@ -95,7 +105,7 @@ class ActionUnits:
         return len(self.intensities)
 
     def __getitem__(self, faces: slice) -> ActionUnits:
-        return ActionUnits(self.intensities[faces], self.presences[faces], self.confidence[faces])
+        return ActionUnits(self.intensities[faces], self.presences[faces], self.confidence[faces], self.units)
 
 
 class Meter(Protocol):
@@ -109,6 +119,16 @@ class Meter(Protocol):
             raw: a folder to keep what was measured, ``{name}.csv`` for each picture that has a face.
         """
         ...
+
+
+def measured(meter: Meter, pictures: Iterable[Pixels]) -> ActionUnits:
+    """Measure pictures that are no files, each RGB, shape (H, W, 3), uint8."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for index, picture in enumerate(pictures):
+            files.append(Path(folder, f"{index}.png"))
+            images.save(picture, files[-1])
+        return meter.measure(files)
 
 
 def read_openface(path: str | os.PathLike[str]) -> ActionUnits:
@@ -153,9 +173,9 @@ class Score:
     """How near N faces come to the expressions that they were given; ``nan`` where either was not measured.
 
     Args:
-        correlation: (N,), -1 to 1: Pearson's, over the 17 intensities; nan where all intensities of a face are equal.
-        error: (N,): mean of the absolute differences of the intensities, in units of their scale from 0 to 5.
-        per_unit: (N, 17): those absolute differences.
+        correlation: (N,), -1 to 1: Pearson's, over the U intensities; nan where all intensities of a face are equal.
+        error: (N,): mean of the absolute differences of the intensities, on their scale.
+        per_unit: (N, U): those absolute differences.
     """
 
     correlation: Floats
@@ -167,18 +187,18 @@ def score(made: Floats, expression: Floats) -> Score:
     """Compare intensities with those of the expression that was transferred.
 
     Args:
-        made: (N, 17) or (17,), intensities of the transferred faces.
-        expression: (17,), or (N, 17), one for each.
+        made: (N, U) or (U,), intensities of the transferred faces.
+        expression: (U,), or (N, U), one for each.
 
     Raises:
-        ShapeError: these are not 17 intensities each.
+        ShapeError: these are not as many intensities on both sides.
     """
-    try:
-        made, expression = np.broadcast_arrays(np.atleast_2d(made), np.atleast_2d(expression))
-    except ValueError:
-        raise ShapeError(_shapes(made, expression)) from None
-    if made.ndim != 2 or made.shape[1] != len(INTENSITIES):
-        raise ShapeError(_shapes(made, expression))
+    made, expression = np.atleast_2d(made), np.atleast_2d(expression)
+    if made.ndim != 2 or made.shape[1:] != expression.shape[1:] or len(expression) not in (1, len(made)):
+        raise ShapeError(
+            f"expected the same units of each face and of the expression, one or as many as faces, got shapes "
+            f"{made.shape} and {expression.shape}; use one meter"
+        )
     per_unit = np.abs(made - expression)
     return Score(_correlation(made, expression), per_unit.mean(1), per_unit)
 
@@ -188,8 +208,3 @@ def _correlation(a: Floats, b: Floats) -> Floats:
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     return np.asarray(np.divide((a * b).sum(1), scale, out=np.full(len(a), np.nan), where=scale > 0))
-
-
-def _shapes(made: Floats, expression: Floats) -> str:
-    shapes = f"{np.shape(made)} and {np.shape(expression)}"
-    return f"expected {len(INTENSITIES)} intensities for each face, as INTENSITIES orders them, got shapes {shapes}"

@@ -13,6 +13,7 @@ import numpy as np
 
 from flowxfer import images
 from flowxfer.errors import ImageError, InputError, ShapeError
+from flowxfer.evaluation.action_units import Meter, measured
 from flowxfer.evaluation.likeness import Embedder
 from flowxfer.images import Pixels
 
@@ -91,9 +92,9 @@ class Cast:
 
 
 def usable(
-    paths: Sequence[Path], size: int, embedder: Embedder | None = None
+    paths: Sequence[Path], size: int, embedder: Embedder | None = None, meter: Meter | None = None
 ) -> tuple[dict[Path, Pixels], list[Skipped]]:
-    """Read pictures; leave out and report what is damaged, not square, or, where there is an embedder, faceless.
+    """Read pictures; leave out and report what is damaged, not square, or faceless to an embedder or a meter.
 
     Returns:
         uint8 pictures (size, size, 3) by file, and what was skipped.
@@ -110,6 +111,11 @@ def usable(
         for path in [path for path, row in zip(found, embeddings, strict=True) if np.isnan(row).any()]:
             del found[path]
             skipped.append(Skipped(str(path), f"no face found by {embedder.scale}"))
+    if meter is not None and found:
+        intensities = measured(meter, list(found.values())).intensities
+        for path in [path for path, row in zip(found, intensities, strict=True) if np.isnan(row).any()]:
+            del found[path]
+            skipped.append(Skipped(str(path), f"no face found by {type(meter).__name__}"))
     for picture in skipped:
         log.info("%s is skipped: %s", picture.picture, picture.reason)
     return found, skipped

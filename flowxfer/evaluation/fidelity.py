@@ -16,16 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from flowxfer.errors import MissingExtraError
+from flowxfer.evaluation.action_units import Meter, measured, score
 from flowxfer.evaluation.likeness import Embedder, distance
 from flowxfer.images import Pixels
 from flowxfer.images.people import TruePeople
 
 __all__ = [
+    "MOVED",
     "REGIONS",
     "Fidelity",
     "Mask",
     "Method",
     "TruePeople",
+    "box",
     "changed_region",
     "drift",
     "evaluate",
@@ -46,7 +49,8 @@ REGIONS = {
 """Left, top, right and bottom in widths of an aligned picture, whose eyes are at .371 and .629, .480 from the top."""
 
 _CHANGE = 0.03 * 256  # grey levels, mean over the colours: what the eye sees, and renderers' dithering does not reach
-_MOVED = 4  # grey levels, root of the mean square: below that an expression leaves a region alone, and ratios are noise
+MOVED = 4
+"""Grey levels, root of the mean square: below that an expression leaves a region alone, and ratios are noise."""
 
 
 class Method(Protocol):
@@ -119,6 +123,8 @@ class Fidelity:
         psnr: peak signal-to-noise ratio to the truth, dB.
         ssim: structural similarity to the truth (doi:10.1109/TIP.2003.819861), 1 for the same picture.
         likeness: distance of the embedding to that of the truth, on the embedder's scale.
+        correlation: of the action units with those of the truth, -1 to 1.
+        units: mean absolute difference of the action units to those of the truth, on their meter's scale.
     """
 
     method: str
@@ -134,6 +140,8 @@ class Fidelity:
     psnr: float
     ssim: float
     likeness: float
+    correlation: float = math.nan
+    units: float = math.nan
 
 
 def evaluate(
@@ -143,6 +151,7 @@ def evaluate(
     alphas: Sequence[float] = (0.3, 0.4, 0.5, 0.75, 1.0),
     *,
     embedder: Embedder | None = None,
+    meter: Meter | None = None,
 ) -> Iterator[Fidelity]:
     """Transfer every expression to every target and compare with the true pictures, which have it in full.
 
@@ -152,6 +161,7 @@ def evaluate(
         size: height and width of a face.
         alphas: strengths.
         embedder: measures the drift of identity; without one ``likeness`` is nan.
+        meter: measures action units; without one ``correlation`` and ``units`` are nan.
 
     Yields:
         A row for each method, alpha, expression and target.
@@ -163,14 +173,19 @@ def evaluate(
     for expression in people.expressions:
         truth, performed = people.faces(expression, size), people.performed(expression, size)
         embedded = None if embedder is None else embedder.embed(list(truth))
+        wanted = None if meter is None else measured(meter, truth).intensities
         for alpha in alphas:
             for name, method in methods.items():
                 made = method(target, performed, neutral, alpha)
-                away = np.full(len(made), np.nan)
+                away, correlation, units = np.full((3, len(made)), np.nan)
                 if embedder is not None and embedded is not None:
                     away = distance(embedder.embed(list(made)), embedded)
+                if meter is not None and wanted is not None:
+                    arrived = score(measured(meter, made).intensities, wanted)
+                    correlation, units = arrived.correlation, arrived.error
+                rest = np.stack([away, correlation, units], 1).tolist()
                 for index, person in enumerate(people.targets):
-                    measures = [*_measures(made[index], truth[index], target[index]), float(away[index])]
+                    measures = [*_measures(made[index], truth[index], target[index]), *rest[index]]
                     yield Fidelity(name, alpha, expression, person, *measures)
 
 
@@ -195,8 +210,8 @@ def _measures(made: Pixels, truth: Pixels, target: Pixels) -> list[float]:
     psnr: Callable[..., float] = peak_signal_noise_ratio
     ssim: Callable[..., float] = structural_similarity
     changed = changed_region(target, truth)
-    parts = [_box(box, len(made)) for box in REGIONS.values()]
-    regions = [part & (drift(truth, target, ~part) >= _MOVED) for part in parts]
+    parts = [box(edges, len(made)) for edges in REGIONS.values()]
+    regions = [part & (drift(truth, target, ~part) >= MOVED) for part in parts]
     regions += [changed, np.ones_like(changed)]
     with np.errstate(divide="ignore"):  # the same picture twice has an infinite ratio
         decibels = float(psnr(truth, made, data_range=255))
@@ -205,8 +220,9 @@ def _measures(made: Pixels, truth: Pixels, target: Pixels) -> list[float]:
     return [*errors, drift(made, target, changed), decibels, similarity]
 
 
-def _box(box: tuple[float, float, float, float], size: int) -> Mask:
-    left, top, right, bottom = (round(edge * size) for edge in box)
+def box(edges: tuple[float, float, float, float], size: int) -> Mask:
+    """Make a region (size, size) of one of :data:`REGIONS`."""
+    left, top, right, bottom = (round(edge * size) for edge in edges)
     region = np.zeros((size, size), bool)
     region[top:bottom, left:right] = True
     return region

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowxfer import images
-from flowxfer.evaluation.action_units import INTENSITIES, Floats, Meter, score
+from flowxfer.evaluation.action_units import Floats, Meter, score
 from flowxfer.evaluation.layout import Progress, Results
 from flowxfer.evaluation.likeness import Embedder, distance
 from flowxfer.evaluation.tables import LikenessTable, UnitTable, write_tidy
@@ -43,7 +43,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class UnitRow:
-    """One action unit of a face, from 0 to 5, and of the expression that it was given."""
+    """One action unit of a face, and of the expression that it was given, on the meter's scale."""
 
     expression: int
     name: str
@@ -76,7 +76,7 @@ def judge_action_units(results: Results, meter: Meter, progress: Progress) -> No
         return
     if not layout.units("reference").exists():
         measured = meter.measure(list(results.expressions.values()))
-        UnitTable(tuple(names), measured.intensities).write(layout.units("reference"))
+        UnitTable(tuple(names), measured.intensities, measured.units).write(layout.units("reference"))
     reference = UnitTable.read(layout.units("reference"))
     units, scores = list[UnitRow](), list[ScoreRow]()
     for done, (number, path) in enumerate(results.expressions.items()):
@@ -110,7 +110,7 @@ def _units(results: Results, number: int, meter: Meter) -> UnitTable:
     names = tuple(picture.stem for picture in pictures)
     if not path.exists() or UnitTable.read(path).names != names:
         measured = meter.measure(pictures, results.layout.raw_units(number))
-        UnitTable(names, measured.intensities).write(path)
+        UnitTable(names, measured.intensities, measured.units).write(path)
     return UnitTable.read(path)
 
 
@@ -128,7 +128,7 @@ def _unit_rows(number: int, name: str, table: UnitTable, reference: Floats) -> l
     return [
         UnitRow(number, name, *_who(picture), unit, float(intensity), float(wanted))
         for picture, intensities in zip(table.names, table.intensities, strict=True)
-        for unit, intensity, wanted in zip(INTENSITIES, intensities, reference, strict=True)
+        for unit, intensity, wanted in zip(table.units, intensities, reference, strict=True)
     ]
 
 

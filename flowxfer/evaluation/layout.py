@@ -27,6 +27,11 @@ class Layout:
         """What the run is: JSON."""
         return self.root / "run.json"
 
+    @property
+    def holds_results(self) -> bool:
+        """Whether the folders that a run fills are there."""
+        return (self.root / "results").exists() or (self.root / "evaluation").exists()
+
     def mean(self, person: str) -> Path:
         """A person's mean face."""
         return self.root / "results" / "means" / f"{person}_mean.png"

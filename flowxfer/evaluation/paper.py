@@ -114,6 +114,8 @@ def _claim(
         raise InputError(
             f"expected what an earlier run wrote in {path}: {reason(error)}; choose another output"
         ) from error
+    if set(before).isdisjoint(description) and (path.exists() or layout.holds_results):
+        raise InputError(f"expected a new folder or that of an earlier run, got {layout.root} with other files in it")
     merged = {**description, **{what: name or before.get(what) for what, name in scales.items()}}
     if others := [what for what, value in merged.items() if before.get(what) not in (None, value)]:
         raise InputError(

@@ -117,15 +117,17 @@ class UnitTable:
     """One ``quality/AUs_*.csv``: the action units of N pictures.
 
     Each of its lines but the first is the ``repr`` of a Python list of strings: the name of OpenFace's file, then the
-    intensities in two decimals, each after a space.
+    intensities in two decimals, each after a space; those of other meters than OpenFace in four.
 
     Args:
         names: N names of pictures without suffix, such as ``emma_0.3`` and ``emma_mean``.
-        intensities: (N, 17), float64, 0 to 5; nan is "not measured".
+        intensities: (N, U), float64; nan is "not measured".
+        units: their U names, by default OpenFace's 17.
     """
 
     names: tuple[str, ...]
     intensities: Floats
+    units: tuple[str, ...] = INTENSITIES
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> UnitTable:
@@ -134,27 +136,30 @@ class UnitTable:
         Raises:
             InputError: the file is missing or of another form.
         """
+        header, *lines = _lines(path) or [""]
         try:
-            rows = [_strings(line) for line in _lines(path)[1:] if line.strip()]
+            units = tuple(name.strip().removesuffix("_r") for name in header.strip().strip("[]").split(",")[1:])
+            rows = [_strings(line) for line in lines if line.strip()]
             values = np.array([[float(value) for value in row[1:]] for row in rows])
         except (ValueError, SyntaxError, TypeError) as error:
-            raise InputError(
-                f"expected lists of a name and {len(INTENSITIES)} numbers in {path}: {reason(error)}"
-            ) from error
-        if values.shape != (len(rows), len(INTENSITIES)):
+            raise InputError(f"expected lists of a name and numbers in {path}: {reason(error)}") from error
+        if not units or values.shape != (len(rows), len(units)):
             got = f"{len(rows)} lines of shape {values.shape[1:]}"
-            raise InputError(f"expected lists of a name and {len(INTENSITIES)} numbers in {path}, got {got}")
-        return cls(tuple(row[0].removesuffix(".csv") for row in rows), values)
+            raise InputError(
+                f"expected lists of a name and {len(units)} numbers, as the first line says, in {path}, got {got}"
+            )
+        return cls(tuple(row[0].removesuffix(".csv") for row in rows), values, units)
 
     def write(self, path: Path) -> None:
         """Write the file as it was published."""
+        digits = 2 if self.units == INTENSITIES else 4
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            file.write(f"[{', '.join(['filename', *(f'{unit}_r' for unit in INTENSITIES)])}]\n")
+            file.write(f"[{', '.join(['filename', *(f'{unit}_r' for unit in self.units)])}]\n")
             for name, intensities in zip(self.names, self.intensities, strict=True):
-                file.write(f"{[f'{name}.csv', *(f' {value:.2f}' for value in intensities)]}\n")
+                file.write(f"{[f'{name}.csv', *(f' {value:.{digits}f}' for value in intensities)]}\n")
 
     def __getitem__(self, name: str) -> Floats:
-        """Intensities (17,) of the picture ``name``.
+        """Intensities (U,) of the picture ``name``.
 
         Raises:
             InputError: the table has no such picture.
@@ -181,17 +186,20 @@ def write_tidy(rows: Sequence[DataclassInstance], path: Path) -> None:
 def read_tidy(kind: type[Row], path: str | os.PathLike[str]) -> list[Row]:
     """Read what :func:`write_tidy` wrote, as dataclasses of that kind; an empty cell is ``nan``.
 
+    The last columns may be missing where the kind's fields have defaults, which an earlier version did not write.
+
     Raises:
         InputError: the file is missing, has other columns, or a cell is no number where the kind has one.
     """
     types = [get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    required = sum(field.default is dataclasses.MISSING for field in dataclasses.fields(kind))  # type: ignore[arg-type]
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header, *lines = list(csv.reader(file)) or [[]]
-            if header != names:
+            if header != names[: len(header)] or len(header) < required:
                 raise ValueError(f"its columns are {','.join(header) or 'none'}")
-            return [kind(*_values(types, line)) for line in lines]
+            return [kind(*_values(types[: len(header)], line)) for line in lines]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
             f"expected a table of {','.join(names)} in {path}, but it cannot be read: {reason(error)}"

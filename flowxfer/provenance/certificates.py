@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,10 +45,8 @@ def make_test_certificate(chain: Path, key: Path) -> None:
     ]
     pem = serialization.Encoding.PEM
     secret = leaf_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    key.parent.mkdir(parents=True, exist_ok=True)
-    key.unlink(missing_ok=True)
-    with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secret)
+    with replacing(key, mode=0o600) as temporary:
+        temporary.write_bytes(secret)
     with replacing(chain) as temporary:
         temporary.write_bytes(b"".join(certificate.public_bytes(pem) for certificate in certificates))
 

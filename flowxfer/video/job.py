@@ -14,7 +14,7 @@ from flowxfer.images import load
 from flowxfer.transferer import Transferer
 from flowxfer.types import Alpha
 from flowxfer.video.changes import Drive, Edit
-from flowxfer.video.io.sink import open_sink
+from flowxfer.video.io.sink import check_free, open_sink
 from flowxfer.video.io.source import Source
 from flowxfer.video.options import Options, Report
 from flowxfer.video.pipeline import Step, changed, pasted, run
@@ -46,6 +46,10 @@ class Job(NamedTuple):
         options, batch_size = self.options, self.transferer.batch_size
         paste = options.paste or paste_blend
         preview = None if options.preview is None else Preview(options.preview)
+        sheet = output.with_suffix(".preview.png")
+        if preview:
+            log = None if options.log is None else Path(options.log)
+            check_free(sheet, [film.path, log, *options.keep], overwrite=options.overwrite)
         mark = options.mark and replace(options.mark, alphas=options.mark.alphas or (self._strength(),))
         sink = open_sink(
             output,
@@ -57,6 +61,7 @@ class Job(NamedTuple):
             settings=settings | self._settings(),
             log=options.log,
             mark=mark,
+            keep=options.keep,
         )
         with sink:
             state = sink.state or {}
@@ -75,7 +80,7 @@ class Job(NamedTuple):
             )
             found = [record.get("found") is True for record in sink.records()]
         if preview:
-            preview.save(output.with_suffix(".preview.png"), mark)
+            preview.save(sheet, mark)
         return Report(output, len(found), sum(found))
 
     def _settings(self) -> dict[str, Any]:
@@ -88,6 +93,7 @@ class Job(NamedTuple):
             "detect_every": options.detect_every,
             "smooth": options.smooth,
             "paste": _paste_name(options.paste or paste_blend),
+            **({"reads": True} if self.transferer.reads else {}),
         }
 
     def _record(self, step: Step) -> dict[str, Any]:

@@ -31,10 +31,12 @@ class Options:
         start: seconds; where to begin.
         end: seconds; where to stop.
         rate: frames per second, where the source is pictures.
+        deinterlace: make whole pictures of interlaced ones; otherwise H.264, ProRes, MPEG-2 and FFV1 keep the fields.
         codec: of the film that is written, see :func:`~flowxfer.video.open_sink`.
         quality: likewise.
         resume: go on with an unfinished run.
-        overwrite: replace what is there.
+        overwrite: replace what is there, be it the output, the log or the preview.
+        keep: files that are never replaced, such as the performer's pictures; the source and the driver always are.
         log: a file for one JSON line a frame: index, time, whether a face was found, its score, box and alpha.
         preview: write every n-th frame on one sheet, NAME.preview.png beside the output.
         mark: what the output and the preview say of how they were made, to which the strength is added; by default
@@ -51,10 +53,12 @@ class Options:
     start: float | None = None
     end: float | None = None
     rate: float | None = None
+    deinterlace: bool = False
     codec: str | None = None
     quality: int | None = None
     resume: bool = False
     overwrite: bool = False
+    keep: tuple[Path, ...] = ()
     log: str | os.PathLike[str] | None = None
     preview: int | None = None
     mark: Mark | None = None

@@ -22,7 +22,7 @@ from flowxfer.faces.resampling import corners
 from flowxfer.images import Pixels
 from flowxfer.video.io.frames import Box, Frame, New
 from flowxfer.video.io.sink import Sink
-from flowxfer.video.prefetch import ahead
+from flowxfer.video.prefetch import prefetch
 
 __all__ = ["Change", "Progress", "Stage", "Step", "changed", "followed", "pasted", "run"]
 
@@ -147,8 +147,8 @@ def run(
     began, first = time.perf_counter(), sink.done
     with ExitStack() as threads:  # the last one ends first, so that nobody waits for one that is gone
         for stage, waiting in stages:
-            steps = stage(threads.enter_context(closing(ahead(steps, waiting))))
-        finished = threads.enter_context(closing(ahead(steps, _WAITING)))
+            steps = stage(threads.enter_context(closing(prefetch(steps, waiting))))
+        finished = threads.enter_context(closing(prefetch(steps, _WAITING)))
         for done, step in enumerate(finished, first + 1):
             assert step.pixels is not None
             if show:

@@ -7,14 +7,14 @@ import threading
 from collections.abc import Generator, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["ahead"]
+__all__ = ["prefetch"]
 
 Item = TypeVar("Item")
 
 _LOOK_UP_SECONDS = 0.1  # how soon a stage that waits for room notices that nobody wants its items any more
 
 
-def ahead(items: Iterator[Item], depth: int) -> Generator[Item]:
+def prefetch(items: Iterator[Item], depth: int) -> Generator[Item]:
     """Yield what ``items`` yields, which goes on in another thread until ``depth`` items wait to be taken.
 
     The order stays. An exception in ``items`` comes out here, in its turn. Whoever stops early, by an exception or by

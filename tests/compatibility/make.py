@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from flowxfer import Latents, Transferer
-from flowxfer.attributes import Attributes
+from flowxfer.directions import Attributes
 from flowxfer.export import export_bundle
 from flowxfer.video import Options, edit, open_sink
 from tests.glow.random_glow import random_glow

@@ -15,6 +15,7 @@ from flowxfer import Latents, Transferer
 from flowxfer.bundle import ENCODE, Bundle
 from flowxfer.engines import round_trip
 from flowxfer.engines.openvino import PIECES, OpenVinoEngine, _Options
+from flowxfer.engines.options import EngineOptions
 from flowxfer.engines.probes import PROBES, probe, probes
 from flowxfer.engines.start import start
 from flowxfer.errors import ExactnessError, InputError, LatentsError, MissingExtraError, ProviderError
@@ -113,7 +114,7 @@ def test_latents_belong_to_it(flow, reference, faces, tmp_path):
 
 
 def test_graphs_run_in_float32_in_streams(tiny_bundle):
-    engine = start("openvino", Bundle.open(tiny_bundle), threads=2, batch_size=12)
+    engine = start(Bundle.open(tiny_bundle), EngineOptions(engine="openvino", threads=2, batch_size=12))
     engine.encode(np.zeros((7, 32, 32, 3), np.uint8), 1)
     compiled = engine._encode._compiled
     engine.encode(np.zeros((8, 32, 32, 3), np.uint8), 1)
@@ -144,7 +145,7 @@ def test_pieces_keep_all_streams_busy(threads, batch_size, count, sizes):
 
 def test_large_faces_run_one_by_one(tmp_path):
     folder = bundle(random_glow(image_size=128, levels=1, depth=1, width=2), tmp_path / "large")
-    engine = start("openvino", Bundle.open(folder), threads=1)
+    engine = start(Bundle.open(folder), EngineOptions(engine="openvino", threads=1))
     engine.encode(np.zeros((4, 128, 128, 3), np.uint8), 1)
     assert list(engine._encode._compiled) == [1]
 
@@ -227,7 +228,7 @@ def bundle(model, folder, precision="exact-fp32"):
     ("options", "error", "match"),
     [
         ({"precision": "exact-bf16"}, InputError, 'expected exact-fp32, which the graphs of tiny.*; engine="torch"'),
-        ({"variant": "tf32"}, InputError, 'expected no variant with engine="openvino", for only ONNX Runtime'),
+        ({"tf32": True}, InputError, 'expected tf32=False with engine="openvino", for only ONNX Runtime'),
         ({"cuda_graphs": True}, InputError, 'expected no CUDA graphs with engine="openvino"'),
         ({"providers": ["cuda"]}, ProviderError, r'expected providers=\["cpu"\], or none, for engine="openvino", got'),
         ({"providers": []}, ProviderError, r"or none, for engine=\"openvino\", got \[\]"),
@@ -254,7 +255,7 @@ def test_graphs_that_it_does_not_compile(tiny_bundle, monkeypatch):
         def compile_model(self, *_):
             raise RuntimeError("an operation\nis not known")
 
-    engine = start("openvino", Bundle.open(tiny_bundle), threads=1)
+    engine = start(Bundle.open(tiny_bundle), EngineOptions(engine="openvino", threads=1))
     monkeypatch.setattr(engine._encode, "_core", Core())
     with pytest.raises(ProviderError, match=f"expected OpenVINO to compile .*{ENCODE}: an operation is not known"):
         engine.encode(probes(32), 1)

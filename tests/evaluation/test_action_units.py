@@ -166,9 +166,11 @@ def test_unusable_files_are_refused(tmp_path):
         read_openface(csv(path, "0, 0.9, 1.0"))
     with pytest.raises(InputError, match="expected numbers in"):
         read_openface(csv(path, row(0.9, 1).replace("1.00", "x")))
-    with pytest.raises(ShapeError, match=r"expected 17 intensities .* got shapes \(1, 16\) and \(1, 16\)"):
-        score(np.zeros(16), np.zeros(16))
-    with pytest.raises(ShapeError, match="expected 17 intensities for each face"):
+    with pytest.raises(
+        ShapeError, match=r"expected the same units .* got shapes \(1, 16\) and \(1, 17\); use one meter"
+    ):
+        score(np.zeros(16), np.zeros(17))
+    with pytest.raises(ShapeError, match="expected the same units of each face"):
         score(np.zeros((2, 17)), np.zeros((3, 17)))
 
 

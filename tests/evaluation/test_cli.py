@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from flowxfer.cli import evaluation
 from flowxfer.cli.running import Commands
+from flowxfer.evaluation.tables import UnitTable
 
 FACES = Path(str(resources.files("flowxfer") / "data" / "faces"))
 
@@ -70,6 +72,67 @@ def test_fidelity_writes_a_row_for_each_transfer(invoke, tmp_path):
     assert [row.split()[0] for row in rows] == ["equation", "pixels", "none"]
     assert path.endswith("fidelity.csv")
     assert "--force replaces it" in invoke("fidelity", "-o", tmp_path / "fidelity.csv").stderr
+
+
+def test_fidelity_of_pairs_writes_figures_observations_and_sheets(invoke, tmp_path):
+    result = invoke("fidelity", "--pairs", FACES / "truth", "-o", tmp_path / "pairs.csv", "--alphas", "1")
+    assert result.exit_code == 0, result.stderr
+    with open(tmp_path / "pairs.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["figure"] for row in rows} == {"mouth", "eyes", "brows", "changed", "whole", "outside"}
+    assert {row["method"] for row in rows} == {"plain", "pixels", "plain mean", "pixels mean", "none", "truth"}
+    assert len({row["expression"] for row in rows}) == 10
+    assert not [row for row in rows if (row["expression"], row["figure"]) == ("closed", "mouth")]  # nobody's moves
+    with open(tmp_path / "pairs_transfers.csv") as file:
+        wholes = [row for row in csv.DictReader(file) if row["figure"] == "whole"]
+    assert len(wholes) == 10 * 5 * (2 * 4 + 2 + 2)
+    sheets = sorted(tmp_path.glob("*.png"))
+    assert len(sheets) == 10
+    assert all(b"compositeWithTrainedAlgorithmicMedia" in sheet.read_bytes() for sheet in sheets)
+    assert "smile" in result.stdout
+    assert result.stdout.splitlines()[-1] == str(tmp_path / "pairs.csv")
+    assert "--force replaces it" in invoke("fidelity", "--pairs", FACES / "truth", "-o", tmp_path / "pairs.csv").stderr
+    (tmp_path / "pairs.csv").unlink()
+    again = invoke("fidelity", "--pairs", FACES / "truth", "-o", tmp_path / "pairs.csv")
+    assert "pairs_transfers.csv exists already; --force replaces it" in again.stderr
+
+
+def test_fidelity_of_photographs_names_what_it_leaves_out(invoke, tmp_path):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    (folder / "a.png").write_bytes((FACES / "truth/id1/neutral.png").read_bytes())
+    Image.new("RGB", (40, 30)).save(folder / "wide.png")
+    result = invoke("fidelity", "--photographs", folder, "-o", tmp_path / "f.csv", "--alphas", "1", "--no-mark")
+    assert result.exit_code == 0, result.stderr
+    assert "wide.png: expected a square face, got 40x30 pixels" in result.stderr
+    assert "asks for a machine-readable mark" in result.stderr
+    assert b"TrainedAlgorithmicMedia" not in (tmp_path / "f_smile.png").read_bytes()
+    (folder / "a.png").unlink()
+    result = invoke("fidelity", "--photographs", folder, "-o", tmp_path / "g.csv")
+    assert result.exit_code == 2
+    assert "but none of its pictures can be used: expected a square face" in result.stderr
+    assert not list(tmp_path.glob("g*"))
+    result = invoke("fidelity", FACES, "--photographs", folder, "-o", tmp_path / "g.csv")
+    assert "expected a folder of synthetic people, or --pairs and --photographs, got" in result.stderr
+    result = invoke("fidelity", "--performers", 2, "-o", tmp_path / "g.csv")
+    assert "expected --pairs or --photographs with --performers, got neither" in result.stderr
+
+
+def test_blendshapes_judge_the_papers_experiment(invoke, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    result = invoke("paper", "-o", tmp_path, "-e", "smile", "--alphas", "0.5", "--action-units", "blendshapes")
+    assert result.exit_code == 0, result.stderr
+    table = UnitTable.read(tmp_path / "evaluation/quality/AUs_reference.csv")
+    assert table["smile"][table.units.index("mouthSmileLeft")] > 0.5
+    assert len(table.units) == 51
+    raw = tmp_path / "evaluation/quality/raw_data/processed_expression1/id1_0.5.csv"
+    with open(raw) as file:
+        assert set(next(csv.DictReader(file))) == set(table.units)
+    assert invoke.without_model("report", tmp_path).exit_code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "Intensities of 51 facial action units, measured by Blendshapes" in page
+    assert "mouthSmileLeft" in page
+    assert "plots show the 17 that" in page
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from flowxfer import images
 from flowxfer.errors import InputError, MissingExtraError
+from flowxfer.evaluation.action_units import ActionUnits
 from flowxfer.evaluation.fidelity import (
     Fidelity,
     TruePeople,
@@ -138,6 +140,20 @@ def test_the_drift_of_identity_is_measured_where_there_is_an_embedder(people):
     (row,) = summary(list(evaluate(people, {"none": no_transfer}, 64, (1.0,), embedder=Brightness())))
     assert isinstance(row, Fidelity)
     assert row.likeness > 0
+
+
+def test_action_units_are_measured_where_there_is_a_meter(people):
+    class Colours:
+        def measure(self, pictures, raw=None):
+            units = np.array([images.load(picture).mean((0, 1)) for picture in pictures])
+            return ActionUnits(units, np.full((len(units), 18), np.nan), np.full(len(units), np.nan), ("r", "g", "b"))
+
+    methods = {"none": no_transfer, "truth": lambda *_: people.faces("smile", 64)}
+    smiles = dataclasses.replace(people, expressions=("smile",))
+    found = {row.method: row for row in summary(list(evaluate(smiles, methods, 64, (1.0,), meter=Colours())))}
+    assert found["truth"].correlation == pytest.approx(1)
+    assert found["truth"].units == 0
+    assert found["none"].units > 0
 
 
 def test_what_is_missing_is_named(people, tmp_path, monkeypatch):

@@ -139,7 +139,7 @@ def test_the_manifest_says_what_a_round_trip_loses(tmp_path):
     assert manifest.parity["round_trip_wrong"] == manifest.parity["round_trip_error"] == 0
     assert 1e-5 < manifest.parity["latents_error"] < 0.1
     assert TENSORRT in manifest.files
-    assert Transferer(tmp_path / "bundle", threads=1, variant="mixed").self_test() == 0
+    assert Transferer(tmp_path / "bundle", threads=1).self_test() == 0
 
 
 def test_refusals(tmp_path):

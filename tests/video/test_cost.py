@@ -40,7 +40,7 @@ def cost(tmp_path_factory):
     ]
 
     def edited(name, alpha, **options):
-        chosen = Options(end=0.4, log=folder / "log.jsonl", **options)
+        chosen = Options(end=0.4, log=folder / "log.jsonl", overwrite=True, **options)
         edit(FILM, folder / name, *faces, alpha=alpha, transferer=flow, options=chosen)
         with open_source(folder / name) as film:
             return [frame.pixels for frame in film.frames()]

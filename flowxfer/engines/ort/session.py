@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle, LatentKind, Precision
 from flowxfer.engines.batching import DEFAULT_BATCH_SIZE, Batched, bucket, cores
-from flowxfer.engines.ort.cuda import Variant, check_variant, cuda_options
+from flowxfer.engines.options import EngineOptions
+from flowxfer.engines.ort.cuda import cuda_options
 from flowxfer.engines.ort.cuda_graphs import CapturedGraphs
 from flowxfer.engines.ort.providers import CPU, CUDA, TENSORRT, activate, choose, runtime
-from flowxfer.engines.ort.session_pool import LARGEST, Bound, Graph, Lanes
+from flowxfer.engines.ort.session_pool import LARGEST, Bound, Graph, SessionPool
 from flowxfer.engines.ort.tensorrt import check_tensorrt, tensorrt_options
-from flowxfer.errors import InputError, ProviderError
+from flowxfer.errors import ProviderError
 from flowxfer.types import Array, Images
 
 if TYPE_CHECKING:
@@ -52,46 +53,28 @@ class Session(Batched):
 
     Args:
         bundle: a verified bundle.
-        providers: execution providers in order of preference, or None to choose.
-        batch_size: largest batch, or None for the device's default.
-        threads: threads of the CPU provider, or None for one for each core.
-        variant: what the nets compute in on a GPU; see :class:`flowxfer.Transferer`.
-        cuda_graphs: whether a GPU captures a CUDA graph for each batch size and replays it.
+        options: how to run it.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        *,
-        providers: Sequence[str] | None = None,
-        batch_size: int | None = None,
-        threads: int | None = None,
-        variant: Variant | None = None,
-        cuda_graphs: bool = False,
-    ) -> None:
-        for name, value in (("batch_size", batch_size), ("threads", threads)):
-            if value is not None and value < 1:
-                raise InputError(f"expected {name} of at least 1, got {value}")
-        check_variant(variant, bundle.manifest)
-        self._bundle, self._threads, self._explicit = bundle, threads, providers is not None
-        self._variant, self._cuda_graphs = variant, cuda_graphs
-        self._largest = batch_size or DEFAULT_BATCH_SIZE["cuda"]
-        self.providers: tuple[str, ...] = tuple(choose(providers))
+    def __init__(self, bundle: Bundle, options: EngineOptions = EngineOptions()) -> None:  # noqa: B008  # it is frozen
+        self._bundle, self._options, self._explicit = bundle, options, options.providers is not None
+        self._largest = options.batch_size or DEFAULT_BATCH_SIZE["cuda"]
+        self.providers: tuple[str, ...] = tuple(choose(options.providers))
         if TENSORRT in self.providers:
             check_tensorrt(bundle.manifest)
         encode = self._open(ENCODE)
-        self.providers = tuple(encode.get_providers())  # what came of the wish; the other graphs follow it
+        self.providers = tuple(encode.get_providers())  # what it really got; the other graphs follow it
         self.device = "cuda" if self.providers[0] in (CUDA, TENSORRT) else "cpu"  # other providers take host memory
-        if self.device == "cpu" and (variant == "tf32" or cuda_graphs):
-            asked = "CUDA graphs" if cuda_graphs else "variant 'tf32'"
+        if self.device == "cpu" and (options.tf32 or options.cuda_graphs):
+            asked = "CUDA graphs" if options.cuda_graphs else "tf32=True"
             raise ProviderError(f"expected a CUDA provider for {asked}, got {self.providers[0]}; see `flowxfer doctor`")
         self._encode = self._runs(ENCODE, encode)
         self._combine = self._open_arithmetic()
         self._decoders = {bundle.manifest.latents: self._runs(DECODE, self._open(DECODE))}
-        super().__init__(batch_size or DEFAULT_BATCH_SIZE[self.device])
+        super().__init__(options.batch_size or DEFAULT_BATCH_SIZE[self.device])
         self._names = [f"z{level}" for level in range(len(bundle.manifest.latent_shapes))]
         self._dtype = np.dtype(bundle.manifest.latents_dtype)
-        self.numerics = _numerics(bundle.manifest.precision, variant, self.providers[0])
+        self.numerics = _numerics(bundle.manifest.precision, options.tf32, self.providers[0])
 
     def encode(self, images: Images, bin_width: int) -> list[Chunk]:
         """Map images (N, S, S, 3) to latents on the device."""
@@ -138,13 +121,13 @@ class Session(Batched):
     def _open(self, graph: str, threads: int | None = None) -> InferenceSession:
         options = {}
         if CUDA in self.providers:
-            options[CUDA] = cuda_options(self._variant, cuda_graphs=self._cuda_graphs)
+            options[CUDA] = cuda_options(tf32=self._options.tf32, cuda_graphs=self._options.cuda_graphs)
         if TENSORRT in self.providers:
             options[TENSORRT] = tensorrt_options(
-                self._bundle.manifest, graph, largest=self._largest, cuda_graphs=self._cuda_graphs
+                self._bundle.manifest, graph, largest=self._largest, cuda_graphs=self._options.cuda_graphs
             )
         path = self._bundle.path / graph
-        threads = threads or self._threads
+        threads = threads or self._options.threads
         return activate(path, self.providers, explicit=self._explicit, threads=threads, options=options)
 
     def _open_arithmetic(self) -> Graph:
@@ -153,18 +136,18 @@ class Session(Batched):
         It is a few products of vectors: a second thread would only wait.
         """
         providers = [CUDA] if self.providers[0] == TENSORRT else self.providers
-        options = {CUDA: cuda_options(self._variant, cuda_graphs=False)} if CUDA in providers else {}
+        options = {CUDA: cuda_options(tf32=self._options.tf32, cuda_graphs=False)} if CUDA in providers else {}
         path = self._bundle.path / COMBINE
         return Bound(activate(path, providers, explicit=self._explicit, threads=1, options=options))
 
     def _runs(self, graph: str, session: InferenceSession) -> Graph:
         """What runs the graph that a session was opened for."""
-        if self._cuda_graphs:
+        if self._options.cuda_graphs:
             return CapturedGraphs(session)
-        lanes = self._threads or cores()
+        lanes = self._options.threads or cores()
         if self.providers[0] != CPU or lanes == 1 or self._bundle.manifest.image_size > LARGEST:
             return Bound(session)
-        return Lanes(Bound(session), lambda: self._open(graph, threads=1), lanes)
+        return SessionPool(Bound(session), lambda: self._open(graph, threads=1), lanes)
 
     def _decoder(self, kind: LatentKind) -> Graph:
         with self._lock:
@@ -234,11 +217,11 @@ def _run(graph: Graph, feed: Mapping[str, Any], outputs: Sequence[str], device: 
     return graph.run(feed, outputs, device)
 
 
-def _numerics(precision: Precision, variant: Variant | None, provider: str) -> str:
+def _numerics(precision: Precision, tf32: bool, provider: str) -> str:
     """What computes how; a float32 state promises no exact round trip, so there it does not matter where."""
     if PRECISIONS[precision][0] == "float32":
         return precision
-    name = precision if variant != "tf32" else f"{precision} in TF32"
+    name = f"{precision} in TF32" if tf32 else precision
     return f"{name}, ONNX Runtime on {provider.removesuffix('ExecutionProvider')}"
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowxfer.bundle import PRECISIONS, Bundle, LatentKind, Precision
+from flowxfer.bundle import PRECISIONS, Bundle, LatentKind
 from flowxfer.bundle.unfolding import FoldedBundle
 from flowxfer.engines.batching import DEFAULT_BATCH_SIZE, Batched, bucket
+from flowxfer.engines.options import EngineOptions
 from flowxfer.engines.torch.cuda_graphs import Graphed
 from flowxfer.engines.torch.flow import Flow
 from flowxfer.errors import InputError, ProviderError
@@ -48,12 +49,8 @@ class TorchEngine(Batched):
 
     Args:
         bundle: one with float32 nets, whose arrays are read from its graphs.
-        precision: one of the exact ones; None takes the bundle's.
-        providers: ``["cuda"]`` or ``["cpu"]``; None takes CUDA where PyTorch has it.
-        batch_size: largest batch, or None for the device's default.
-        threads: PyTorch's threads on the CPU, for this thread and those that begin to use it later; None leaves
-            them.
-        cuda_graphs: whether a GPU records each direction as one CUDA graph per batch size and replays it.
+        options: how to run it: in an exact precision, on ``cuda`` or ``cpu``; ``threads`` are PyTorch's, for this
+            thread and those that begin to use it later.
 
     Raises:
         BundleError: the bundle's nets are narrower than float32.
@@ -61,35 +58,26 @@ class TorchEngine(Batched):
         ProviderError: the device is not there.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        *,
-        precision: Precision | None = None,
-        providers: Sequence[str] | None = None,
-        batch_size: int | None = None,
-        threads: int | None = None,
-        cuda_graphs: bool = False,
-    ) -> None:
-        precision = precision or bundle.manifest.precision
+    def __init__(self, bundle: Bundle, options: EngineOptions = EngineOptions()) -> None:  # noqa: B008  # it is frozen
+        precision = options.precision or bundle.manifest.precision
         exact = [name for name, (state, _) in PRECISIONS.items() if state == "float64"]
         if precision not in exact:
             raise InputError(f'expected one of {", ".join(exact)} for engine="torch", got {precision}')
-        self.device = _device(providers)
-        if cuda_graphs and self.device.type == "cpu":
+        self.device = _device(options.providers)
+        if options.cuda_graphs and self.device.type == "cpu":
             raise ProviderError("expected a GPU that PyTorch can use for CUDA graphs, got the CPU")
         self.providers: tuple[str, ...] = (f"torch-{self.device.type}",)
         self.numerics = f"{precision}, torch on {self.device.type}"
-        super().__init__(batch_size or DEFAULT_BATCH_SIZE[self.device.type])
-        if threads is not None:
-            torch.set_num_threads(threads)
+        super().__init__(options.batch_size or DEFAULT_BATCH_SIZE[self.device.type])
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
         self._kind: LatentKind = bundle.manifest.latents
         self._flow = Flow(FoldedBundle(bundle), precision, self.device)
         self._encode: Callable[..., Any] = self._flow.encode
         self._decode: Callable[..., Any] = self._flow.decode
         if self.device.type == "cpu":
             _keep_freed_memory()
-        if cuda_graphs:
+        if options.cuda_graphs:
             self._encode, self._decode = Graphed(self._encode), Graphed(self._decode)
 
     def encode(self, images: Images, bin_width: int) -> list[TorchChunk]:
@@ -149,8 +137,7 @@ class TorchEngine(Batched):
         return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])]) if missing else batch
 
 
-def _device(providers: Sequence[str] | None) -> torch.device:
-    names = [providers] if isinstance(providers, str) else providers
+def _device(names: Sequence[str] | None) -> torch.device:
     if names is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not names or names[0] not in ("cpu", "cuda"):

@@ -109,17 +109,19 @@ def fidelity(means: Sequence[Fidelity]) -> str:
 def action_units(
     key: str, units: Sequence[str], neutral: Floats, made: Floats, expression: Floats, alpha: float
 ) -> str:
-    """Profile of the action units (17,) of the mean face, the transferred face and the expression, as SVG."""
+    """Profile of the action units (U,) of the mean face, the transferred face and the expression, as SVG."""
+    facs = set(units) <= set(UNITS)
     with _figure((4.6, 4.6)) as figure:
-        axes = _axes(figure, "intensity, 0 to 5", "")
+        axes = _axes(figure, f"intensity, 0 to {5 if facs else 1}", "")
         rows = np.arange(len(units))
         axes.hlines(rows, neutral, expression, color=_FAINT, linewidth=2)
         axes.plot(neutral, rows, "|", color=_INK, markersize=9, label="target’s mean face")
         axes.plot(expression, rows, "D", color=_TWO, markersize=4, label="expression")
         axes.plot(made, rows, "o", color=_ONE, markersize=5, label=f"transferred, alpha {alpha:g}")
-        axes.set_yticks(rows, [f"{UNITS[unit]} {unit[2:]}" for unit in units])
+        axes.set_yticks(rows, [f"{UNITS[unit]} {unit[2:]}" for unit in units] if facs else units)
         axes.invert_yaxis()
-        axes.set_xlim(-0.1, max(2.0, float(np.nanmax([2.0, *neutral, *made, *expression])) + 0.1))
+        least = 2.0 if facs else 1.0
+        axes.set_xlim(-0.05 * least, float(np.nanmax([least, *neutral, *made, *expression])) + 0.05 * least)
         figure.legend(loc="outside upper center", ncols=3, fontsize=7.5, columnspacing=1, handletextpad=0.3)
         return _svg(figure, key)
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from flowxfer import __version__, images
 from flowxfer.errors import MissingExtraError
-from flowxfer.evaluation.action_units import INTENSITIES, Floats
+from flowxfer.evaluation.action_units import Floats
 from flowxfer.evaluation.fidelity import Fidelity, summary
 from flowxfer.evaluation.judging import UnitRow
 from flowxfer.evaluation.report import figures
@@ -28,6 +28,7 @@ __all__ = ["write_report"]
 
 _SYNTHETIC = Marks()
 _FACE_PX = 128  # larger faces are made smaller: forty strips of 256 px would make a page of 50 MB
+_MOST_UNITS = 17  # in a plot: OpenFace's; of a meter with more, those that the expression changes most
 
 
 def write_report(folder: Path, page: Path, marks: Marks = _SYNTHETIC) -> None:
@@ -96,6 +97,7 @@ def _contents(run: Run, marks: Marks) -> dict[str, object]:
         "expressions": expressions,
         "missing": missing,
         "faceless": [row for row in run.likeness if math.isnan(row.to_target) or math.isnan(row.to_source)],
+        "unit_count": len({row.unit for row in run.units}),
         "unmeasured": [row for row in run.scores if math.isnan(row.error)],
         "fidelity": means,
         "nearest_truth": min(
@@ -154,17 +156,20 @@ def _profiles(run: Run, chosen: Recommendation) -> Iterator[tuple[str, float, st
     assert alpha is not None
     for number, name in run.expressions.items():
         rows = [row for row in run.units if row.expression == number]
-        made, neutral = _profile(rows, alpha), _profile(rows, 0.0)
         reference = {row.unit: row.reference for row in rows}
-        wanted = np.array([reference.get(unit, math.nan) for unit in INTENSITIES])
+        neutral = dict(zip(reference, _profile(rows, 0.0, list(reference)), strict=True))
+        most = sorted(reference, key=lambda unit: -abs(reference[unit] - neutral[unit]))[:_MOST_UNITS]
+        units = [unit for unit in reference if unit in most]
+        wanted = np.array([reference[unit] for unit in units])
+        was, made = _profile(rows, 0.0, units), _profile(rows, alpha, units)
         if rows:
-            yield name, alpha, figures.action_units(f"units{number}", INTENSITIES, neutral, made, wanted, alpha)
+            yield name, alpha, figures.action_units(f"units{number}", units, was, made, wanted, alpha)
 
 
-def _profile(rows: list[UnitRow], alpha: float) -> Floats:
-    """Mean intensities (17,) at one strength."""
+def _profile(rows: list[UnitRow], alpha: float, units: list[str]) -> Floats:
+    """Mean intensities (U,) at one strength."""
     rows = [row for row in rows if row.alpha == alpha]
-    return np.array([_mean([row.intensity for row in rows if row.unit == unit]) for unit in INTENSITIES])
+    return np.array([_mean([row.intensity for row in rows if row.unit == unit]) for unit in units])
 
 
 def _mean(values: list[float]) -> float:

@@ -11,24 +11,20 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from flowxfer.bundle.config import GlowConfig
+from flowxfer.directions.arkit import ACTIONS
 from flowxfer.errors import WeightsError, reason
 from flowxfer.files import replacing
 from flowxfer.glow.model import LatentKind
-from flowxfer.synth.expressions import ACTIONS, mirrored
 
-__all__ = ["ACTIONS_FILE", "MIRRORED", "ActionTable"]
+__all__ = ["ACTIONS_FILE", "ActionTable"]
 
 ACTIONS_FILE = "actions.safetensors"
-
-MIRRORED = mirrored(np.arange(len(ACTIONS)))
-"""The action that each becomes in a mirror: left ones are right ones there."""
 
 NAMES_KEY, WEIGHTS_KEY, KIND_KEY = "flowxfer.actions", "flowxfer.weights", "flowxfer.latents"
 
@@ -44,6 +40,13 @@ class ActionTable(nn.Module):
     def directions(self, weights: Tensor) -> list[Tensor]:
         """The mixtures of weights (N, 52), an (N, C, H, W) tensor per level."""
         return [(weights @ level.flatten(1)).unflatten(1, level.shape[1:]) for level in self.levels]
+
+    @torch.no_grad()
+    def read(self, differences: list[Tensor]) -> list[Tensor]:
+        """The mixtures that come nearest to differences of latents, by least squares; both (N, C, H, W) per level."""
+        rows = torch.cat([level.flatten(1) for level in self.levels], 1)
+        wanted = torch.cat([level.flatten(1) for level in differences], 1)
+        return self.directions(wanted @ torch.linalg.pinv(rows))
 
     def save(self, path: Path, *, weights: str | os.PathLike[str], kind: LatentKind) -> None:
         """Write a safetensors file of float16 arrays ``level0``, ``level1``, …, whole or not at all.

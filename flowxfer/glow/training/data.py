@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from flowxfer.directions.arkit import mirrored
 from flowxfer.errors import FlowxferError, ImageError, InputError, reason
-from flowxfer.glow.training.actions import MIRRORED
 from flowxfer.glow.training.shards import Shard
 from flowxfer.glow.training.stores import MappedStore, Pixels, Store
 from flowxfer.glow.training.tones import sample_tones
@@ -188,7 +188,7 @@ class Pairs:
             expressive,
             target,
             strength=np.array(strength, np.float32),
-            actions=np.where(mirror[:, None], weights[:, MIRRORED], weights),
+            actions=np.where(mirror[:, None], mirrored(weights), weights),
             tones=sample_tones(rng, count, tones),
             photographs=np.array(photographs),
         )

@@ -59,10 +59,13 @@ def train(
     """
     end = time.monotonic() + 60 * sitting_minutes
     trainer = Trainer(config)
+    weights = trainer.checkpoint.with_name("model.safetensors")
     if resume:
         trainer.restore()
     elif trainer.checkpoint.exists():
         raise InputError(f"expected no checkpoint in {config.output}, got {trainer.checkpoint}; --resume continues it")
+    elif weights.exists():
+        raise InputError(f"expected no weights in {config.output}, got {weights}; choose another output")
     report = Report(config, step=trainer.step)
     checkpoint, validation = _Every(config.checkpoint_minutes), _Every(config.validation_minutes)
     over = trainer.progress >= 1
@@ -78,4 +81,4 @@ def train(
         over = trainer.progress >= 1 or time.monotonic() >= end
     trainer.save()
     log.info("step %d: %s", trainer.step, report.validate(trainer))
-    return trainer.checkpoint.with_name("model.safetensors")
+    return weights

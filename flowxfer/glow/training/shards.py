@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowxfer.directions.arkit import ACTIONS
 from flowxfer.errors import InputError, ShapeError, reason
 from flowxfer.glow.training.stores import Pixels
 from flowxfer.images.arrays import read_npy, read_npz
-from flowxfer.synth.expressions import ACTIONS
 
 __all__ = ["Shard"]
 

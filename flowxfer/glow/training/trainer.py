@@ -48,7 +48,8 @@ class Trainer:
         self._read: tuple[tuple[int, bool], Future[Tensor | Transfers]] | None = None
         model = self._first_model().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._take = Step(config, model, self._first_table())
-        self.model, self.average, self.optimizer = model, self._take.average, self._take.optimizer
+        self.model, self.average, self.average_table = model, self._take.average, self._take.average_table
+        self.optimizer = self._take.optimizer
 
     @property
     def seconds(self) -> float:
@@ -161,8 +162,8 @@ class Trainer:
         save_checkpoint(self.checkpoint, state)
         path = self.checkpoint.with_name("model.safetensors")
         weights.save(self.average, path)
-        if self._take.average_table is not None:
-            self._take.average_table.save(path.with_name(ACTIONS_FILE), weights=path, kind=self.config.kind)
+        if self.average_table is not None:
+            self.average_table.save(path.with_name(ACTIONS_FILE), weights=path, kind=self.config.kind)
 
     def restore(self) -> None:
         """Continue where :meth:`save` left off; on a CPU to the bit, where the length of the run is in steps.

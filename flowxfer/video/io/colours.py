@@ -16,6 +16,7 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
+from PIL import Image
 
 from flowxfer.errors import VideoError
 from flowxfer.images import Pixels
@@ -24,9 +25,11 @@ from flowxfer.video.io.stream_format import Look
 
 __all__ = [
     "add_change",
+    "add_shown_change",
     "as_format",
     "enlarged",
     "from_rgb",
+    "is_transparent",
     "layouts",
     "matrix_of",
     "planes",
@@ -53,6 +56,13 @@ def to_rgb(picture: VideoFrame) -> Pixels:
         interpolation=_PRECISE,
     )
     return np.asarray(rgb.to_ndarray(), np.uint8)
+
+
+def is_transparent(picture: VideoFrame) -> bool:
+    """Whether a stored picture is transparent somewhere."""
+    if not any(part.is_alpha for part in picture.format.components) and not picture.format.has_palette:
+        return False
+    return int(np.asarray(_converted(picture, "rgba").to_ndarray(), np.uint8)[..., 3].min()) < 255
 
 
 def as_format(picture: VideoFrame, look: Look) -> VideoFrame:
@@ -102,6 +112,33 @@ def add_change(picture: VideoFrame, old: Pixels, new: Pixels, box: Box) -> None:
         y, x = top // layout.step_y, left // layout.step_x * layout.numbers
         target = plane[y : y + after.shape[0], x : x + after.shape[1]]
         target[...] = (target.astype(np.int32) + after - before).clip(0, layout.peak)
+
+
+def add_shown_change(picture: VideoFrame, old: Pixels, new: Pixels, box: Box, look: Look) -> None:
+    """Add what changed in a picture as it is shown to the stored one, whose pixels are not square.
+
+    Args:
+        picture: likewise as in :func:`add_change`.
+        old: upright, with square pixels, shape (H, W, 3), uint8.
+        new: what it shall become, likewise.
+        box: where they differ.
+        look: how the picture is stored.
+    """
+    place = look.stored_box(box)
+    left, top, right, bottom = place
+    shown = look.shown
+    change = look.turn.stored(new.astype(np.float32) - old)
+    across, down = shown.width / look.width, shown.height / look.height
+    part = (left * across, top * down, right * across, bottom * down)
+    size, stored = (right - left, bottom - top), to_rgb(picture)
+    after = stored.copy()
+    for channel in range(3):
+        layer = Image.fromarray(np.ascontiguousarray(change[..., channel])).resize(
+            size, Image.Resampling.BILINEAR, part
+        )
+        window = after[top:bottom, left:right, channel]
+        window[...] = (window + np.rint(np.asarray(layer))).clip(0, 255)
+    add_change(picture, stored, after, place)
 
 
 def whole_samples(pixel_format: str, box: Box, height: int, width: int) -> Box:

@@ -17,7 +17,7 @@ from av.video.format import VideoFormat
 from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
-from flowxfer.video.io.stream_format import UPRIGHT, Look
+from flowxfer.video.io.stream_format import PROGRESSIVE, UPRIGHT, Look
 from flowxfer.video.io.suffixes import MP4, WRITTEN
 
 __all__ = ["Encoder", "choose_encoder"]
@@ -41,8 +41,15 @@ _LOSSLESS = {
 }
 _QUIET = {"libx265": {"x265-params": "log-level=error"}}
 _MATROSKA = (".mkv", ".webm")
-_TELLS_ASPECT = ("libx264", "libx265", "ffv1")  # in their own headers; PyAV does not tell Matroska
+_TELLS_ASPECT = (
+    "libx264",
+    "libx265",
+    "ffv1",
+    "mpeg4",
+    "mpeg2video",
+)  # in their headers; PyAV tells no Matroska
 _EVEN = ("libx264", "libx265", "libsvtav1")  # take whole chroma samples only
+_FIELDS = ("libx264", "mpeg2video", "prores_ks", "ffv1")  # keep them apart
 _BT709, _LIMITED = 1, 1  # in AVColorSpace, AVColorPrimaries and AVColorTransferCharacteristic; AVColorRange
 _GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
 _FFV1 = {"level": "3"}  # with checksums, and as many slices as fit
@@ -116,6 +123,9 @@ class Encoder:
         context.sample_aspect_ratio = look.aspect or Fraction(0, 1)
         context.colorspace, context.color_range = look.matrix, look.range
         context.color_primaries, context.color_trc = look.primaries, look.transfer
+        context.field_order = look.fields
+        if look.fields != PROGRESSIVE:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
 
 
 def choose_encoder(output: Path, look: Look, codec: str | None = None, quality: int | None = None) -> Encoder:
@@ -144,14 +154,29 @@ def choose_encoder(output: Path, look: Look, codec: str | None = None, quality: 
             raise VideoError(f"a {suffix} film cannot hold {asked}; .webm holds VP9 and AV1, .mp4 also H.264 and HEVC")
         separate = bool(container.format.flags & _GLOBAL_HEADER)
         held = container.supported_codecs
-    options, stored = _options(name, asked, quality), _stored(_turned(look, suffix), name, formats)
-    if suffix in _MATROSKA and name not in _TELLS_ASPECT and look.aspect not in (None, 1):
+    if suffix in _MATROSKA and name not in _TELLS_ASPECT and look.is_squeezed:
         text = "pixels become square in a %s film of %s, the source's have an aspect of %s; .mp4 keeps it"
         log.warning(text, suffix, asked, look.aspect)
+        look = look.shown
+    options, stored = _options(name, asked, quality), _stored(_turned(look, suffix), name, formats)
     if (bits := _bits(stored.pixel_format)) < _bits(look.pixel_format):
         text = "colours lose bits in a %s film of %s, the source's have %d and %d are kept; %s"
         log.warning(text, suffix, asked, _bits(look.pixel_format), bits, _deeper(look.pixel_format, bits, held))
-    return Encoder(name, options, stored, separate)
+    if look.transparent and not _traits(stored.pixel_format).alpha:
+        text = "what is transparent becomes opaque in a %s film of %s; ffv1 in .mkv and prores_ks in .mov keep it"
+        log.warning(text, suffix, asked)
+    if look.fields != stored.fields:
+        text = "fields are stored as whole pictures in a %s film of %s, combed where something moves; h264 keeps them "
+        log.warning(text + "apart, --deinterlace makes whole pictures of them", suffix, asked)
+    return Encoder(name, _lit(options, stored, name), stored, separate)
+
+
+def _lit(options: dict[str, str], look: Look, name: str) -> dict[str, str]:
+    """Add to options what HDR says of its pictures, where the encoder writes it."""
+    option, parts = look.light.options(name) or ("", [])
+    if not parts:
+        return options
+    return options | {option: ":".join(filter(None, [options.get(option), *parts]))}
 
 
 def _encoder_name(codec: str) -> str:
@@ -201,9 +226,12 @@ def _stored(look: Look, name: str, formats: list[str]) -> Look:
     look = replace(look, pixel_format=_nearest(look.pixel_format, formats))
     if was_rgb and not _traits(look.pixel_format).rgb:
         look = replace(look, matrix=_BT709, range=_LIMITED, primaries=_BT709, transfer=_BT709)
+    if name not in _FIELDS:
+        look = replace(look, fields=PROGRESSIVE)
     if name in _EVEN:
         kind = VideoFormat(look.pixel_format, 64, 64)
         down, across = 64 // kind.chroma_height(), 64 // kind.chroma_width()
+        down *= 1 if look.fields == PROGRESSIVE else 2  # each field for itself
         look = replace(look, height=-(-look.height // down) * down, width=-(-look.width // across) * across)
     return look
 

@@ -7,14 +7,15 @@ from fractions import Fraction
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
+from PIL import Image
 
 from flowxfer.images import Pixels
 from flowxfer.video.io.colours import to_rgb
 from flowxfer.video.io.frames import Frame
 from flowxfer.video.io.planar import cut_out, luma
-from flowxfer.video.io.stream_format import Turn
+from flowxfer.video.io.stream_format import Look, Turn
 
-__all__ = ["FilmFrame"]
+__all__ = ["FilmFrame", "StretchedFrame"]
 
 _AROUND_PX = 8  # so that chroma between samples is the same at the border of a part
 
@@ -70,3 +71,34 @@ class FilmFrame(Frame):
         stored = stored[more_top : stored.shape[0] - more_bottom, more_left : stored.shape[1] - more_right]
         upright = self._turn.upright(stored)
         return upright[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+
+
+class StretchedFrame(Frame):
+    """A frame whose stored pixels are not square, as it is shown.
+
+    Args:
+        index: from 0.
+        time: in seconds.
+        native: the decoder's picture.
+        look: how it is stored.
+    """
+
+    native: VideoFrame
+
+    def __init__(self, index: int, time: Fraction, native: VideoFrame, look: Look) -> None:
+        super().__init__(index, time, None, native)
+        self._look = look
+
+    @property
+    def pixels(self) -> Pixels:
+        """The whole picture, with square pixels; it is kept once it was asked for."""
+        if self._pixels is None:
+            shown = self._look.shown
+            picture = Image.fromarray(to_rgb(self.native)).resize((shown.width, shown.height), Image.Resampling.BICUBIC)
+            self._pixels = self._look.turn.upright(np.asarray(picture))
+        return self._pixels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the pixels."""
+        return (*self._look.shown.size, 3)

@@ -5,30 +5,36 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
-from flowxfer.video.io.film_frame import FilmFrame
+from flowxfer.video.io.clock import InOrder, clock_of
+from flowxfer.video.io.colours import is_transparent
+from flowxfer.video.io.container import open_film
+from flowxfer.video.io.fields import deinterlaced, order_of
+from flowxfer.video.io.film_frame import FilmFrame, StretchedFrame
 from flowxfer.video.io.frames import Frame
+from flowxfer.video.io.light import light_of
 from flowxfer.video.io.source import Source
 from flowxfer.video.io.stream_format import UPRIGHT, Look, Turn
 
-__all__ = ["FilmSource", "open_film"]
+__all__ = ["FilmSource"]
 
 log = logging.getLogger(__name__)
 
 _SEEK_MARGIN = 1  # seconds; a container's index is sorted by decoding time, which runs ahead of what is shown
 _BROKEN_OFF = 0.5  # seconds without a frame at a film's end, which are worth a warning
+_UNORDERED = ("avi",)  # containers that know when pictures are decoded, not when they are shown
+_MOST_RATE = 1000  # frames a second
 _HEAD = 1 << 20  # bytes at either end of a film that tell it from others
 
 
@@ -36,14 +42,15 @@ class FilmSource(Source):
     """The frames of a film's first (or default) video stream.
 
     Times are the container's own, counted from its beginning: 0 where the film starts at 0 or, as sound with
-    encoder delay does, a little before. Damaged packets are skipped, as players do, with a warning and counted in
-    ``damaged``; the frame before is then shown longer, so that sound and picture stay together. A film that breaks
-    off gives what it has, with a warning.
+    encoder delay does, a little before. Pixels that are not square are made so, and a clock that starts again runs on.
+    Damaged packets are skipped, as players do, with a warning and counted in ``damaged``; the frame before is then
+    shown longer, so that sound and picture stay together. A film that breaks off gives what it has, with a warning.
 
     Args:
         path: of the film.
         start: seconds; the first frame is the first that is shown at this time or later.
         end: seconds; frames shown at this time or later are left out. None is the film's end.
+        deinterlace: make whole pictures of interlaced ones.
 
     Raises:
         VideoError: there is no such file, no film in it, no video stream, or no frame in it.
@@ -51,21 +58,29 @@ class FilmSource(Source):
 
     path: Path
 
-    def __init__(self, path: Path, *, start: Fraction | None = None, end: Fraction | None = None) -> None:
-        self.path, self.start, self.end = path, start, end
+    def __init__(
+        self,
+        path: Path,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        deinterlace: bool = False,
+    ) -> None:
+        self.path, self.start, self.end, self._deinterlace = path, start, end, deinterlace
         self.damaged = 0
         with open_film(path) as container:
             stream = _video(container, path)
+            self.clock = clock_of(container, path)
             first = next(self._pictures(container, stream), None)
             if first is None:
                 raise VideoError(f"expected at least one frame in {path}, but none can be decoded; is it cut short?")
             self.look = _look(stream, first)
             self._first_tick = _first_tick(container, stream, self.look.time_base)
-            self._seconds = float(_duration(container, stream))
+            self._seconds = float(self.clock.end - self.begin if self.clock.end else _duration(container, stream))
             self.count = self._estimate(stream.frames)
         self.damaged = 0
-        self.size, self.rate = self.look.size, self.look.rate
-        self.fingerprint = _fingerprint(path, start, end)
+        self.size, self.rate = self.look.shown.size, self.look.rate
+        self.fingerprint = _fingerprint(path, start, end) + ("deinterlaced" if deinterlace else "")
 
     @property
     def begin(self) -> Fraction:
@@ -88,7 +103,9 @@ class FilmSource(Source):
                     f"{picture.height} at {float(time):.3f} s; choose a range of one size by start and end"
                 )
             if index >= first:
-                yield FilmFrame(index, time, picture, self.look.turn)
+                squeezed, turn = self.look.is_squeezed, self.look.turn
+                frame = StretchedFrame(index, time, picture, self.look) if squeezed else None
+                yield frame or FilmFrame(index, time, picture, turn)
         if index < 0:
             raise VideoError(f"expected a frame between {self._range()} of {self.path}, but there is none")
         missing = self._seconds - float(time + 1 / self.look.rate)
@@ -108,7 +125,8 @@ class FilmSource(Source):
     def _timed(self, start: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
         """Decode from a key frame before the start on, or from the beginning where the index leads astray."""
         step, last = max(1, round(1 / self.look.rate / self.look.time_base)), None
-        for tick, picture in self._from_key_frame(start) if start > _SEEK_MARGIN else self._from_beginning():
+        seeks = start > _SEEK_MARGIN and not self.clock.breaks
+        for tick, picture in self._from_key_frame(start) if seeks else self._from_beginning():
             if tick is None:
                 tick = self._first_tick if last is None else last + step
             elif last is not None and tick <= last:
@@ -138,9 +156,16 @@ class FilmSource(Source):
                 yield picture.pts, picture
 
     def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        pictures = self._decoded(container, stream)
+        return deinterlaced(pictures) if self._deinterlace else pictures
+
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Decode, past what is damaged."""
         stream.thread_type = "AUTO"
         packets = container.demux(stream)
+        if self.clock.breaks:
+            packets = self.clock.steady(packets)
+        order = InOrder() if container.format.name in _UNORDERED else None
         while True:
             try:
                 packet = next(packets, None)
@@ -151,8 +176,12 @@ class FilmSource(Source):
             except (av.FFmpegError, OSError) as error:
                 log.warning("%s breaks off: %s", self.path, error)
                 return
+            if order is not None and packet is not None:
+                order.expect(packet)
             for picture in pictures:
                 self.damaged += picture.is_corrupt
+                if order is not None:
+                    order.stamp(picture)
                 yield picture
             if packet is None:
                 return
@@ -167,33 +196,11 @@ class FilmSource(Source):
         return f"{float(self.start or 0):g} s and {'the end' if self.end is None else f'{float(self.end):g} s'}"
 
 
-@contextmanager
-def open_film(path: Path) -> Iterator[InputContainer]:
-    """Open a film and close it again.
-
-    Raises:
-        VideoError: there is no such file, or no film in it.
-    """
-    try:
-        # Playlists may name other files; a film that came from somewhere must not make us fetch things.
-        container = av.open(os.fspath(path), "r", container_options={"protocol_whitelist": "file"})
-    except (FileNotFoundError, IsADirectoryError):
-        raise VideoError(f"expected a film at {path}, but there is no such file") from None
-    except (av.FFmpegError, OSError, ValueError) as error:
-        what = "an empty file" if path.stat().st_size == 0 else "none, or one that is damaged or cut short"
-        raise VideoError(f"expected a film in {path}, got {what} ({_reason(error)})") from error
-    with container:
-        yield container
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error)
-
-
 def _video(container: InputContainer, path: Path) -> VideoStream:
     stream = container.streams.best("video")
-    if not isinstance(stream, VideoStream):
-        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        kinds = ", ".join(sorted({each.type for each in container.streams if each is not stream})) or "nothing"
+        kinds += ", and a cover" if stream else ""
         raise VideoError(f"expected a video stream in {path}, got {kinds}")
     return stream
 
@@ -205,16 +212,25 @@ def _look(stream: VideoStream, first: VideoFrame) -> Look:
     return Look(
         height=first.height,
         width=first.width,
-        rate=stream.average_rate or stream.guessed_rate or Fraction(25),
+        rate=_rate(stream),
         time_base=stream.time_base or Fraction(1, 90_000),
         pixel_format=first.format.name,
         turn=Turn.from_matrix(tuple(numbers)) if numbers else UPRIGHT,
-        aspect=stream.sample_aspect_ratio or None,
+        aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or None,
         matrix=int(context.colorspace),
         range=int(context.color_range),
         primaries=int(context.color_primaries),
         transfer=int(context.color_trc),
+        fields=order_of(first),
+        light=light_of(first),
+        transparent=is_transparent(first) or stream.metadata.get("alpha_mode") == "1",  # VP8's and VP9's, not decoded
     )
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    """Frames a second; of raw DV the container says that a tick is a frame, and what the codec says is right."""
+    rates = (stream.average_rate, stream.guessed_rate)
+    return next((rate for rate in rates if rate and rate <= _MOST_RATE), Fraction(25))
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> Fraction:

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import heapq
-import io
 import itertools
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
 from flowxfer.provenance import Mark, tags
+from flowxfer.video.io.container import open_film
+from flowxfer.video.io.copies import Range, copy, copy_tags, kept_tags, packets_of
 from flowxfer.video.io.encoders import Encoder
-from flowxfer.video.io.film_source import FilmSource, open_film
+from flowxfer.video.io.film_source import FilmSource
 from flowxfer.video.io.source import Source
 from flowxfer.video.io.suffixes import MP4
 from flowxfer.video.io.work_folder import Work
 
-__all__ = ["join", "payload"]
-
-log = logging.getLogger(__name__)
-
-_DROPPED_TAGS = {
-    "encoder",
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "DURATION",
-}  # of the container that was
+__all__ = ["join", "payload", "shown_times"]
 
 
 def payload(work: Work, number: int) -> Path:
@@ -41,7 +31,9 @@ def payload(work: Work, number: int) -> Path:
     return work.folder / f"{number:06}.packets"
 
 
-def join(target: Path, encoder: Encoder, work: Work, source: Source, mark: Mark | None) -> None:
+def join(
+    target: Path, encoder: Encoder, work: Work, source: Source, mark: Mark | None, copied: Sequence[int] = ()
+) -> None:
     """Write the film.
 
     The video's packets are those of the segments, byte by byte. From the source's film come sound, subtitles and
@@ -53,10 +45,10 @@ def join(target: Path, encoder: Encoder, work: Work, source: Source, mark: Mark 
         work: where they are.
         source: where the frames came from.
         mark: goes into the metadata, which is all that Matroska has for it.
+        copied: the streams of the source's film that the container can hold, as :func:`.copies.holdable` found them.
     """
     coded = _Coded(work)
-    # A range begins at 0 with its first frame; a whole film keeps the times that it has.
-    shift = coded.ticks[0] * encoder.look.time_base if source.start is not None else Fraction(0)
+    shift = _shift(coded, encoder, source)
     is_mp4 = target.suffix in MP4
     options = {"movflags": "+faststart"} if is_mp4 else {"avoid_negative_ts": "disabled"}
     with av.open(str(target), "w", container_options=options) as container:
@@ -69,25 +61,32 @@ def join(target: Path, encoder: Encoder, work: Work, source: Source, mark: Mark 
         with open_film(source.path) as film:
             own = film.streams.best("video")
             assert own is not None
-            _copy_tags(own, video)
-            metadata = _tags(film.metadata)
+            copy_tags(own, video)
+            metadata = kept_tags(film.metadata)
             container.metadata.update(tags(mark, metadata) if mark else metadata)
-            copies = _copies(film, container, source.path, target)
-            range_ = _Range(source.begin + shift, None if source.end is None else source.begin + source.end)
+            copies = {index: copy(film.streams[index], container) for index in copied}
+            start = None if source.start is None else source.begin + shift
+            range_ = Range(source.begin + shift, start, None if source.end is None else source.begin + source.end)
             container.set_chapters(list(_chapters(film, range_)))
+            container.start_encoding()
             packets = [
                 coded.packets(video, encoder.look.time_base, shift),
-                _copied(film, copies, range_, trimmed=source.start is not None),
+                packets_of(film, copies, source.clock, range_),
             ]
             for packet in heapq.merge(*packets, key=_seconds):
                 container.mux(packet)
 
 
-class _Range(NamedTuple):
-    """A part of a film, in seconds of its container: what becomes 0, and where it ends."""
+def shown_times(work: Work, encoder: Encoder, source: Source) -> list[Fraction]:
+    """List when the frames of the joined film are shown, in seconds."""
+    coded = _Coded(work)
+    shift = _shift(coded, encoder, source)
+    return [tick * encoder.look.time_base - shift for tick in coded.ticks]
 
-    begin: Fraction
-    end: Fraction | None
+
+def _shift(coded: _Coded, encoder: Encoder, source: Source) -> Fraction:
+    """What is taken from times: a range begins at 0 with its first frame, a whole film keeps the times that it has."""
+    return coded.ticks[0] * encoder.look.time_base if source.start is not None else Fraction(0)
 
 
 class _Coded:
@@ -129,80 +128,14 @@ class _Coded:
                     yield packet
 
 
-def _copies(film: InputContainer, container: OutputContainer, path: Path, target: Path) -> dict[int, Stream]:
-    """Make a stream for each of the film's that the container can hold, by the index in the film."""
-    copies, video = {}, film.streams.best("video")
-    for stream in film.streams:
-        if stream is video or stream.type == "data":  # data are time codes and the like, or the chapters once more
-            continue
-        if stream.type == "video" or not _fits(stream, container.format.name):
-            name = f"{stream.type} stream {stream.index} ({_codec(stream)}, {stream.language or 'no language'})"
-            log.warning("the %s of %s is left out: %s films cannot hold it beside the video", name, path, target.suffix)
-            continue
-        copies[stream.index] = _copy(stream, container)
-    return copies
-
-
-def _fits(stream: Stream, container_format: str) -> bool:
-    """Try in memory: what a container claims to hold and what it writes are not always the same."""
-    try:
-        with av.open(io.BytesIO(), "w", format=container_format) as trial:
-            _copy(stream, trial)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def _copy(stream: Stream, container: OutputContainer) -> Stream:
-    copy = container.add_stream_from_template(stream)
-    _copy_tags(stream, copy)
-    return copy
-
-
-def _copy_tags(stream: Stream, copy: Stream) -> None:
-    copy.metadata.update(_tags(stream.metadata))
-    copy.disposition = stream.disposition
-
-
-def _tags(metadata: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in metadata.items() if name not in _DROPPED_TAGS}
-
-
-def _codec(stream: Stream) -> str:
-    return stream.codec_context.name if stream.codec_context is not None else "data"
-
-
-def _copied(film: InputContainer, copies: dict[int, Stream], range_: _Range, *, trimmed: bool) -> Iterator[Packet[Any]]:
-    """Yield the packets of the other streams."""
-    wanted = [film.streams[index] for index in copies if film.streams[index].type in ("audio", "subtitle")]
-    try:
-        for packet in film.demux(*wanted) if wanted else ():
-            tick = packet.dts if packet.pts is None else packet.pts
-            if tick is None:
-                continue  # says that the stream ends
-            if packet.size == 2 and packet.stream.codec_context.name == "mov_text":
-                continue  # an empty text: the container ends a subtitle with one, and will do so again
-            time = tick * packet.time_base
-            if (trimmed and time < range_.begin) or (range_.end is not None and time >= range_.end):
-                continue
-            offset = round(range_.begin / packet.time_base)
-            packet.pts = None if packet.pts is None else packet.pts - offset
-            packet.dts = None if packet.dts is None else packet.dts - offset
-            packet.stream = copies[packet.stream_index]
-            yield packet
-    except av.FFmpegError as error:
-        log.warning("the sound of %s breaks off: %s", film.name, error)
-
-
-def _chapters(film: InputContainer, range_: _Range) -> Iterator[av.container.core.Chapter]:
+def _chapters(film: InputContainer, range_: Range) -> Iterator[av.container.core.Chapter]:
     for chapter in film.chapters():
         unit = chapter["time_base"]
         if unit is None:
             continue
-        begin = max(Fraction(0), chapter["start"] * unit - range_.begin)
+        begin = max(Fraction(0), chapter["start"] * unit - range_.zero)
         end = chapter["end"] * unit if range_.end is None else min(chapter["end"] * unit, range_.end)
-        if (end := end - range_.begin) > begin:
+        if (end := end - range_.zero) > begin:
             yield {**chapter, "start": round(begin / unit), "end": round(end / unit)}
 
 

@@ -25,7 +25,12 @@ _PICTURES = set(SUFFIXES) - {".gif"}  # those are films
 
 
 def open_source(
-    source: Sources, *, start: float | None = None, end: float | None = None, rate: float | None = None
+    source: Sources,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    rate: float | None = None,
+    deinterlace: bool = False,
 ) -> Source:
     """Open a film, a folder of pictures, a pattern such as ``frames/*.png``, or an iterable.
 
@@ -34,6 +39,7 @@ def open_source(
         start: seconds; the first frame is the first that is shown at this time or later.
         end: seconds; frames that are shown at this time or later are left out.
         rate: frames per second of pictures, 25 by default; films have their own.
+        deinterlace: of a film; make whole pictures of interlaced ones.
 
     Raises:
         VideoError: there is nothing that can be read; the message says what is there.
@@ -52,16 +58,25 @@ def open_source(
             raise InputError(f"expected a film, pictures or an iterable of frames, got {type(source).__name__}")
         return IterableSource(source, rate=frame_rate, start=begin, end=stop)
     path = Path(source)
+    from flowxfer.video.io.animation_source import AnimationSource, is_animated
+
+    if path.suffix.lower() in _PICTURES and path.is_file() and is_animated(path):
+        _no_rate(rate, path)
+        return AnimationSource(path, start=begin, end=stop)
     if path.is_dir() or (glob.has_magic(str(path)) and not path.exists()) or path.suffix.lower() in _PICTURES:
         return PictureSource(path, rate=frame_rate, start=begin, end=stop)
-    if rate is not None:
-        raise InputError(f"expected no rate, because the film {path} has its own, got {rate}; it is for pictures")
+    _no_rate(rate, path)
     if not path.is_file():
         raise VideoError(f"expected a film or pictures at {path}, but there is nothing")
     require_av(f"the film {path}")
     from flowxfer.video.io.film_source import FilmSource
 
-    return FilmSource(path, start=begin, end=stop)
+    return FilmSource(path, start=begin, end=stop, deinterlace=deinterlace)
+
+
+def _no_rate(rate: float | None, path: Path) -> None:
+    if rate is not None:
+        raise InputError(f"expected no rate, because the film {path} has its own, got {rate}; it is for pictures")
 
 
 def films_in(folder: str | os.PathLike[str]) -> list[Path]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from flowxfer.bundle import sha256
+from flowxfer.files import destination, put
 from flowxfer.images import save
 from flowxfer.provenance import Mark
 from flowxfer.video.io.frames import Box, Frame, New, shown
 from flowxfer.video.io.work_folder import Work
 
-__all__ = ["PictureMedium"]
+__all__ = ["PictureSegmentWriter"]
 
 
-class PictureMedium:
+class PictureSegmentWriter:
     """Pictures in the work folder, which move to the output when all are there.
 
     Args:
@@ -49,4 +50,4 @@ class PictureMedium:
         output = self._work.output
         output.mkdir(parents=True, exist_ok=True)
         for picture in sorted(self._folder.iterdir()):
-            picture.replace(output / picture.name)
+            put(picture, destination(output / picture.name))

@@ -17,10 +17,10 @@ from flowxfer.files import replacing
 from flowxfer.video.io.frames import Box, Frame, New
 from flowxfer.video.io.work_folder import Work
 
-__all__ = ["Medium", "SegmentedSink"]
+__all__ = ["SegmentWriter", "SegmentedSink"]
 
 
-class Medium(Protocol):
+class SegmentWriter(Protocol):
     """What stores the frames of a segment, and makes the output of all segments."""
 
     def begin(self, number: int) -> None:
@@ -58,8 +58,8 @@ class SegmentedSink:
         state: what was handed over with the last of them; None if there is none.
     """
 
-    def __init__(self, work: Work, medium: Medium, segment_frames: int, log_path: Path | None) -> None:
-        self._work, self._medium, self._segment_frames, self._log_path = work, medium, segment_frames, log_path
+    def __init__(self, work: Work, writer: SegmentWriter, segment_frames: int, log_path: Path | None) -> None:
+        self._work, self._writer, self._segment_frames, self._log_path = work, writer, segment_frames, log_path
         self.done = sum(entry["frames"] for entry in work.entries())
         self.state: dict[str, Any] | None = work.entry(work.segments - 1)["state"] if work.segments else None
         self._next, self._records, self._last = self.done, list[str](), self.state
@@ -88,8 +88,8 @@ class SegmentedSink:
         line = json.dumps(record)
         with self._storing():
             if not self._records:
-                self._medium.begin(self._work.segments)
-            self._medium.add(frame, pixels, box)
+                self._writer.begin(self._work.segments)
+            self._writer.add(frame, pixels, box)
             self._records.append(line)
             self._last, self._next = state, self._next + 1
             if len(self._records) == self._segment_frames:
@@ -110,11 +110,11 @@ class SegmentedSink:
         """Finish, or after an exception keep what is safe."""
         try:
             if error is not None:
-                self._medium.abandon()
+                self._writer.abandon()
             else:
                 self._finish()
         except BaseException:
-            self._medium.abandon()
+            self._writer.abandon()
             raise
         finally:
             if self._work.segments:
@@ -128,15 +128,17 @@ class SegmentedSink:
                 self._commit()
             if not self._work.segments:
                 raise VideoError(f"expected at least one frame for {self._work.output}, got none")
+            self._writer.finish()
+        try:
             if self._log_path is not None:
                 with replacing(self._log_path) as temporary, temporary.open("w") as lines:
                     lines.writelines(json.dumps(record) + "\n" for record in self.records())
-            self._medium.finish()
-        self._work.remove()
-        self._work.segments = 0
+        finally:  # the output is in its place, whatever becomes of the log
+            self._work.remove()
+            self._work.segments = 0
 
     def _commit(self) -> None:
-        entry = {"frames": len(self._records), "state": self._last, **self._medium.end()}
+        entry = {"frames": len(self._records), "state": self._last, **self._writer.end()}
         self._work.commit(entry | {"records": [json.loads(line) for line in self._records]})
         self._records = []
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from flowxfer.errors import InputError, VideoError
+from flowxfer.files import destination, flows_on, same_file
 from flowxfer.provenance import Mark, check_suffix
 from flowxfer.video.io.frames import Box, Frame, New
-from flowxfer.video.io.picture_sink import PictureMedium
+from flowxfer.video.io.picture_sink import PictureSegmentWriter
 from flowxfer.video.io.segments import SegmentedSink
 from flowxfer.video.io.source import Source, require_av
 from flowxfer.video.io.work_folder import Work
 
-__all__ = ["Sink", "open_sink"]
+__all__ = ["Sink", "check_free", "open_sink"]
 
 
 class Sink(Protocol):
@@ -70,6 +71,7 @@ def open_sink(
     log: str | os.PathLike[str] | None = None,
     segment_frames: int = 250,
     mark: Mark | None = None,
+    keep: Iterable[Path] = (),
 ) -> Sink:
     """Open a film, or a folder of PNG pictures, for writing.
 
@@ -93,14 +95,16 @@ def open_sink(
         quality: constant quality (crf): lower is better, 0 is lossless but for AV1; by default 18 for H.264, 20 for
             HEVC, 24 for VP9, 25 for AV1.
         resume: go on with an unfinished run of the same source, settings, codec and PyAV; where there is none, begin.
-        overwrite: replace an output that is there, and without ``resume`` also an unfinished run.
+        overwrite: replace an output and a log that are there, and without ``resume`` also an unfinished run.
         settings: what the edit depends on, such as the model's hash and alpha, JSON values; resume refuses others.
         log: where the frames' records go when the output is whole, one JSON line a frame.
         segment_frames: frames that become safe together; a key frame begins each.
         mark: what the film, or each picture, says of how it was made; by default nothing. Resume refuses another.
+        keep: files that neither the output nor the log replaces, beside the source.
 
     Raises:
-        VideoError: the output is there, or is the source; the folder cannot be written to; the codec is unknown or the
+        VideoError: the output or the log is there, or is an input; the folder cannot be written to; the codec is
+            unknown or the
             container cannot hold it; an unfinished run is there and is not asked for, or is another; another run is
             writing.
         InputError: ``segment_frames`` is less than 1.
@@ -111,7 +115,11 @@ def open_sink(
     if segment_frames < 1:
         raise InputError(f"expected segments of at least 1 frame, got {segment_frames}")
     is_folder = path.is_dir() or not path.suffix
-    _check_place(path, source, is_folder=is_folder, overwrite=overwrite)
+    check = _check_folder if is_folder else check_free
+    check(path, [source.path, *keep], overwrite=overwrite)
+    if log_path is not None:
+        check_free(log_path, [source.path, *keep, path], overwrite=overwrite)
+    path = destination(path)  # so that the work folder is on its disk
     job: dict[str, Any] = {
         "source": source.fingerprint,
         "settings": dict(settings or {}),
@@ -120,22 +128,43 @@ def open_sink(
     }
     if is_folder:
         work = Work(path, job, resume=resume, overwrite=overwrite)
-        return SegmentedSink(work, PictureMedium(work, getattr(source, "names", None), mark), segment_frames, log_path)
+        return SegmentedSink(
+            work, PictureSegmentWriter(work, getattr(source, "names", None), mark), segment_frames, log_path
+        )
     require_av(f"the film {path}")
     check_suffix(path, mark)
+    from flowxfer.video.io.copies import holdable
     from flowxfer.video.io.encoders import choose_encoder
-    from flowxfer.video.io.film_sink import FilmMedium
+    from flowxfer.video.io.film_sink import FilmSegmentWriter
+    from flowxfer.video.io.film_source import FilmSource
 
     encoder = choose_encoder(path, source.look, codec, quality)
     encoder.open()  # what it refuses, it refuses before there is work to lose
     work = Work(path, job | {"encoder": encoder.identity()}, resume=resume, overwrite=overwrite)
-    return SegmentedSink(work, FilmMedium(work, source, encoder, mark), segment_frames, log_path)
+    copied = holdable(source, path) if isinstance(source, FilmSource) else ()
+    return SegmentedSink(work, FilmSegmentWriter(work, source, encoder, mark, copied), segment_frames, log_path)
 
 
-def _check_place(path: Path, source: Source, *, is_folder: bool, overwrite: bool) -> None:
-    if source.path is not None and path.exists() and path.samefile(source.path):
-        raise VideoError(f"expected an output beside the source, got the source itself, {path}; choose another name")
-    there = any(path.iterdir()) if path.is_dir() else path.exists()
-    if there and not overwrite:
-        what = "a folder that is not empty" if is_folder else "a file"
-        raise VideoError(f"expected nothing at {path}, got {what}; choose another name, or overwrite it")
+def check_free(path: Path, others: Sequence[Path | None], *, overwrite: bool) -> None:
+    """See that nothing is lost by writing a file.
+
+    Raises:
+        VideoError: it is one of the others, inputs and further outputs, by whatever name or link; or it is there and
+            shall not be overwritten.
+    """
+    if path in others or same_file(path, filter(None, others)):
+        raise VideoError(f"expected a name of its own for each output, got {path}, which is an input or another output")
+    if path.exists() and not overwrite and not flows_on(path):
+        raise VideoError(f"expected nothing at {path}, got a file; choose another name, or overwrite it")
+
+
+def _check_folder(path: Path, others: Sequence[Path | None], *, overwrite: bool) -> None:
+    if path.exists() and not path.is_dir():
+        raise VideoError(f"expected a folder for pictures, or nothing, at {path}, got a file; choose another name")
+    held = list(path.iterdir()) if path.is_dir() else []
+    if held and not overwrite:
+        raise VideoError(
+            f"expected nothing at {path}, got a folder that is not empty; choose another name, or overwrite it"
+        )
+    for place in [path, *(each for each in held if each.suffix == ".png")]:
+        check_free(place, others, overwrite=True)

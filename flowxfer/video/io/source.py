@@ -22,7 +22,7 @@ class Source:
         path: the film, or the folder of the pictures; None for an iterable.
         start: where the range begins, in seconds; None is the source's beginning.
         end: where the range ends; None is the source's end.
-        size: height and width of the upright pictures.
+        size: height and width of the upright pictures, with square pixels.
         rate: average frames per second.
         count: how many frames the range holds, an estimate for films; None if nobody knows.
         fingerprint: tells this source and its range from others; None for an iterable.

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil, floor
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowxfer.video.io.frames import Box
+from flowxfer.video.io.light import NO_LIGHT, Light
 
-__all__ = ["UPRIGHT", "Look", "Turn"]
+__all__ = ["PROGRESSIVE", "UPRIGHT", "Look", "Turn"]
+
+PROGRESSIVE = 1  # AVFieldOrder
+_SQUARE = Fraction(1, 100)
 
 Number = TypeVar("Number", np.uint8, np.float32)
 
@@ -104,6 +109,9 @@ class Look:
         range: AVColorRange.
         primaries: AVColorPrimaries.
         transfer: AVColorTransferCharacteristic.
+        fields: which field of an interlaced picture comes first, AVFieldOrder; 1 where pictures are whole.
+        light: what HDR says of its pictures.
+        transparent: whether the first picture is, somewhere.
     """
 
     height: int
@@ -117,8 +125,37 @@ class Look:
     range: int = 0
     primaries: int = 2
     transfer: int = 2
+    fields: int = PROGRESSIVE
+    light: Light = NO_LIGHT
+    transparent: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the upright pictures."""
         return self.turn.size(self.height, self.width)
+
+    @property
+    def is_squeezed(self) -> bool:
+        """Whether pixels are not square, by more than anybody sees."""
+        return self.aspect is not None and abs(self.aspect - 1) > _SQUARE
+
+    @property
+    def shown(self) -> Look:
+        """The look of the pictures with square pixels, none of which is narrower or lower than the stored one was."""
+        if not self.is_squeezed or self.aspect is None:
+            return self
+        if self.aspect > 1:
+            return replace(self, width=round(self.width * self.aspect), aspect=None)
+        return replace(self, height=round(self.height / self.aspect), aspect=None)
+
+    def stored_box(self, box: Box) -> Box:
+        """Tell where a box of the upright picture with square pixels is in the stored one, whole pixels around it."""
+        shown = self.shown
+        left, top, right, bottom = self.turn.stored_box(box, *shown.size)
+        across, down = Fraction(self.width, shown.width), Fraction(self.height, shown.height)
+        return (
+            max(0, floor(left * across)),
+            max(0, floor(top * down)),
+            min(self.width, ceil(right * across)),
+            min(self.height, ceil(bottom * down)),
+        )

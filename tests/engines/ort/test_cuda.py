@@ -11,7 +11,7 @@ import pytest
 
 from flowxfer import Transferer
 from flowxfer.bundle import COMBINE, DECODE, ENCODE, Bundle
-from flowxfer.engines.ort import cuda
+from flowxfer.engines.options import EngineOptions, tf32_of
 from flowxfer.engines.probes import probe
 from flowxfer.errors import InputError, ProviderError
 from tests.engines.fake_gpu import CUDA, FakeGpu
@@ -131,7 +131,7 @@ def test_options_keep_a_round_trip_exact(tiny_bundle, device):
             "enable_cuda_graph": "0",
         }
         assert session.settings.use_deterministic_compute
-    Transferer(tiny_bundle, providers=["cuda"], variant="tf32", cuda_graphs=True)
+    Transferer(tiny_bundle, providers=["cuda"], tf32=True, cuda_graphs=True)
     assert device.sessions[ENCODE].options[CUDA]["use_tf32"] == "1"
     assert [device.sessions[g].options[CUDA]["enable_cuda_graph"] for g in (ENCODE, DECODE, COMBINE)] == ["1", "1", "0"]
 
@@ -142,35 +142,50 @@ def test_what_pip_installed_is_loaded_without_a_word(tiny_bundle, device, capsys
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("precision", ["exact-fp16", "mixed", "fp32"])
+def test_tf32_would_spoil_a_state_or_change_nothing(tiny_bundle, precision):
+    manifest = replace(Bundle.open(tiny_bundle).manifest, precision=precision)
+    with pytest.raises(InputError, match=f"exact-fp32 for tf32=True.*, got {precision}; .*--precision exact-fp32"):
+        EngineOptions(tf32=True).check(manifest)
+    EngineOptions(tf32=True).check(replace(manifest, precision="exact-fp32"))
+
+
 @pytest.mark.parametrize(
     ("precision", "variant", "message"),
     [
-        ("exact-fp32", "mixed", "float16 nets for variant 'mixed', got precision exact-fp32; .*--precision exact-fp16"),
-        ("exact-fp16", "fp32", "expected variant 'mixed', or none, for a model of precision exact-fp16, got 'fp32'"),
-        ("mixed", "tf32", "expected variant 'mixed', or none, for a model of precision mixed, got 'tf32'"),
-        ("fp32", "tf32", "state is float64 for variant 'tf32'.* got precision fp32; .*--precision exact-fp32"),
+        (
+            "exact-fp32",
+            "mixed",
+            "no variant for a model of precision exact-fp32, whose nets compute in float32, got",
+        ),
+        ("exact-fp16", "fp32", "no variant for a model of precision exact-fp16, whose nets compute in float16, got"),
+        ("mixed", "tf32", "expected no variant for a model of precision mixed, whose nets compute in float16"),
         ("fp32", "int8", "expected a variant of fp32, tf32, mixed, got 'int8'"),
     ],
 )
-def test_variants_that_a_model_has_not(tiny_bundle, precision, variant, message):
+def test_variants_that_say_something_else_than_the_model(tiny_bundle, precision, variant, message):
     manifest = replace(Bundle.open(tiny_bundle).manifest, precision=precision)
     with pytest.raises(InputError, match=message):
-        cuda.check_variant(variant, manifest)
+        tf32_of(variant, manifest)
 
 
 @pytest.mark.parametrize(
     ("precision", "variant"),
     [("exact-fp32", "fp32"), ("exact-fp32", "tf32"), ("fp32", "fp32"), ("mixed", "mixed"), ("exact-fp16", "mixed")],
 )
-def test_variants_that_a_model_has(tiny_bundle, precision, variant):
+def test_the_earlier_keyword_of_variants(tiny_bundle, precision, variant):
     manifest = replace(Bundle.open(tiny_bundle).manifest, precision=precision)
-    cuda.check_variant(variant, manifest)
-    cuda.check_variant(None, manifest)
+    assert tf32_of(variant, manifest) is (variant == "tf32")
 
 
-@pytest.mark.parametrize(
-    ("wish", "asked"), [({"variant": "tf32"}, "variant 'tf32'"), ({"cuda_graphs": True}, "CUDA graphs")]
-)
+def test_the_earlier_keyword_warns(tiny_bundle, device):
+    with pytest.warns(DeprecationWarning, match="variant is deprecated; tf32=True is"):
+        flow = Transferer(tiny_bundle, providers=["cuda"], variant="tf32")
+    assert device.sessions[ENCODE].options[CUDA]["use_tf32"] == "1"
+    assert flow.numerics.startswith("exact-fp32 in TF32")
+
+
+@pytest.mark.parametrize(("wish", "asked"), [({"tf32": True}, "tf32=True"), ({"cuda_graphs": True}, "CUDA graphs")])
 def test_wishes_that_a_cpu_cannot_fulfil(tiny_bundle, wish, asked):
     with pytest.raises(ProviderError, match=f"expected a CUDA provider for {asked}, got CPUExecutionProvider"):
         Transferer(tiny_bundle, providers=["cpu"], **wish)

@@ -11,6 +11,7 @@ import pytest
 
 from flowxfer import Transferer
 from flowxfer.bundle import ENCODE, Bundle
+from flowxfer.engines.options import EngineOptions
 from flowxfer.engines.ort import providers, session
 from flowxfer.engines.ort.session import Session
 from flowxfer.engines.probes import probe
@@ -122,7 +123,7 @@ def test_padding_to_buckets_changes_nothing(tiny_bundle, faces):
 
 
 def test_buckets_on_a_gpu_are_powers_of_two(tiny_bundle):
-    session = Session(Bundle.open(tiny_bundle), batch_size=32)
+    session = Session(Bundle.open(tiny_bundle), EngineOptions(batch_size=32))
     assert [session._bucket(count) for count in (1, 3, 8, 9)] == [1, 3, 8, 9]
     session.device = "cuda"
     assert [session._bucket(count) for count in (1, 3, 8, 9, 32)] == [1, 4, 8, 16, 32]

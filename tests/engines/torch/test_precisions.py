@@ -15,6 +15,7 @@ from flowxfer import Latents, Transferer
 from flowxfer.bundle import PRECISIONS, WEIGHTS, Bundle
 from flowxfer.bundle.initializers import initializers
 from flowxfer.engines import round_trip
+from flowxfer.engines.options import EngineOptions
 from flowxfer.engines.probes import PROBES, probe, probes
 from flowxfer.engines.start import start
 from flowxfer.engines.torch import convolutions
@@ -336,7 +337,7 @@ def test_graphs_have_the_precision_that_they_were_written_in(tiny_bundle):
             "expected a precision of fp32.*exact-bf16, got 'int8'",
         ),
         ({"precision": "fp32"}, InputError, 'expected one of exact-fp32, exact-fp16, exact-bf16 for engine="torch"'),
-        ({"variant": "tf32"}, InputError, 'expected no variant with engine="torch"'),
+        ({"tf32": True}, InputError, 'expected tf32=False with engine="torch"'),
         ({"providers": ["tensorrt"]}, ProviderError, 'expected "cpu" or "cuda" for engine="torch"'),
         ({"providers": []}, ProviderError, 'expected "cpu" or "cuda"'),
         (
@@ -369,7 +370,7 @@ def test_without_pytorch_one_sentence_names_the_extra(tiny_bundle, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r"engine=\"torch\" needs torch.*pip install 'flowxfer\[export\]'"):
-        start("torch", Bundle.open(tiny_bundle))
+        start(Bundle.open(tiny_bundle), EngineOptions(engine="torch"))
 
 
 def test_threads_are_pytorchs(tiny_bundle, monkeypatch):

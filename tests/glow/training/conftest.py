@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from flowxfer.directions.arkit import ACTIONS
 from flowxfer.glow import GlowConfig
 from flowxfer.glow.training import TrainingConfig
-from flowxfer.synth.expressions import ACTIONS
 
 torch.set_num_threads(1)  # nets this small only wait for a second thread
 

@@ -12,11 +12,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from flowxfer.directions.arkit import ACTIONS, mirrored
 from flowxfer.errors import InputError, WeightsError
 from flowxfer.glow import Glow, GlowConfig
 from flowxfer.glow.training import Trainer, TrainingConfig, train
-from flowxfer.glow.training.actions import MIRRORED, ActionTable
-from flowxfer.synth.expressions import ACTIONS
+from flowxfer.glow.training.actions import ActionTable
 from tests.glow.training.conftest import JAW, SIZE, SMILE_LEFT, SMILE_RIGHT, TINY
 
 Paired = Callable[..., TrainingConfig]
@@ -43,9 +43,10 @@ def test_a_row_moves_the_picture_where_it_is_asked_for() -> None:
 
 
 def test_mirrored_actions_are_those_of_the_other_side() -> None:
-    assert MIRRORED[SMILE_LEFT] == SMILE_RIGHT
-    assert MIRRORED[JAW] == JAW
-    assert np.array_equal(MIRRORED[MIRRORED], np.arange(52))
+    weights = np.eye(52)
+    assert np.array_equal(mirrored(weights[SMILE_LEFT]), weights[SMILE_RIGHT])
+    assert np.array_equal(mirrored(weights[JAW]), weights[JAW])
+    assert np.array_equal(mirrored(mirrored(weights)), weights)
 
 
 def test_actions_are_learned_from_what_shows_them(paired: Paired, photographs: str) -> None:

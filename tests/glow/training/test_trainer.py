@@ -57,7 +57,7 @@ def test_a_run_with_photographs_and_actions_resumes_to_the_bit(paired: Paired, p
     second.restore()
     assert repr([second.advance() for _ in range(3)]) == repr(figures[3:])
     expected, got = (
-        [*states(trainer).values(), *trainer._take.table.parameters(), *trainer._take.average_table.parameters()]  # type: ignore[union-attr]
+        [*states(trainer).values(), *trainer._take.table.parameters(), *trainer.average_table.parameters()]  # type: ignore[union-attr]
         for trainer in (straight, second)
     )
     assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))

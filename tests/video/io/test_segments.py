@@ -278,7 +278,7 @@ def test_frames_come_in_order_and_in_one_size(films, tmp_path):
 
 def test_places_that_cannot_be_written_to(films, tmp_path):
     source = open_source(films["h264"])
-    with pytest.raises(VideoError, match=r"expected an output beside the source, got the source itself, .*h264.mp4"):
+    with pytest.raises(VideoError, match=r"expected a name of its own for each output, got .*h264.mp4, which"):
         open_sink(films["h264"], source, overwrite=True)
     (tmp_path / "there.mp4").write_bytes(b"mine")
     with pytest.raises(VideoError, match=r"expected nothing at .*there.mp4, got a file; choose another name, or over"):

@@ -145,7 +145,7 @@ def test_where_the_container_does_not_turn_the_pictures_are_upright(tmp_path, ca
     film = make_film(tmp_path / "turned.mp4", frames=3, size=(48, 80), rotation=rotation, aspect=Fraction(4, 3))
     output = write(film, tmp_path / f"out.{suffix}", quality=0)
     assert facts(output)["matrix"] is None
-    assert facts(output)["size"] == (80, 48)
+    assert facts(output)["size"] == ((80, 48) if suffix == "mkv" else (107, 48))
     assert facts(output)["aspect"] == (Fraction(3, 4) if suffix == "mkv" else 1)
     assert ("pixels become square in a .webm film of" in caplog.text) == (suffix == "webm")
     for old, new in zip(open_source(film).frames(), open_source(output).frames(), strict=True):
@@ -208,7 +208,7 @@ def test_tags_and_chapters_are_kept(films, tmp_path):
 
 def test_what_the_container_cannot_hold_is_left_out_with_a_warning(films, tmp_path, caplog):
     output = write(films["mkv"], tmp_path / "out.mp4")
-    assert re.search(r"the subtitle stream 2 \(\w+, eng\) of .*mkv.mkv is left out: .mp4 films cannot", caplog.text)
+    assert re.search(r"the subtitle stream 2 \(\w+, eng\) of .*mkv.mkv is left out of the .mp4 film: ", caplog.text)
     assert len(caplog.records) == 1
     assert [sound for _, sound in packets(output, "audio")] == [sound for _, sound in packets(films["mkv"], "audio")]
     with av.open(str(output)) as film:
@@ -262,7 +262,7 @@ def test_pictures_keep_their_names(tmp_path):
         Image.fromarray(picture(3)).save(tmp_path / "in" / name)
     output = write(tmp_path / "in", tmp_path / "out")
     assert sorted(path.name for path in output.iterdir()) == ["a.png", "b10.png", "b9.png"]
-    with pytest.raises(VideoError, match=r"expected an output beside the source, got the source itself"):
+    with pytest.raises(VideoError, match=r"expected a name of its own for each output, got"):
         open_sink(tmp_path / "in", open_source(tmp_path / "in"), overwrite=True)
 
 
@@ -276,8 +276,9 @@ def test_names_that_would_be_the_same_keep_their_suffixes(tmp_path):
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "vp9", "av1", "ffv1", "prores_ks", "mpeg4"])
 def test_codecs(films, tmp_path, codec):
-    output = write(films["silent"], tmp_path / "out.mkv", codec=codec)
-    before, after = (list(open_source(path).frames()) for path in (films["silent"], output))
+    film = films["varying" if codec == "ffv1" else "silent"]  # ffv1 has the aspect in its pictures, says PyAV to nobody
+    output = write(film, tmp_path / "out.mkv", codec=codec)
+    before, after = (list(open_source(path).frames()) for path in (film, output))
     assert len(after) == len(before)
     for old, new in zip(before, after, strict=True):
         assert np.abs(old.pixels.astype(int) - new.pixels).mean() < 8
