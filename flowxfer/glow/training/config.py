@@ -126,6 +126,8 @@ class TrainingConfig:
         self._require("kind", self.kind in ("raw", "eps"), '"raw" or "eps"')
         if self.pairs:
             self._require("batch", self.batch % 4 == 0, "a multiple of 4 (two people with two pictures each)")
+            some = not self.actions or self.learned_transfers > 0
+            self._require("actions", some, f"0, or enough for two of the batch's {self.batch // 2} transfers")
 
         elif self.actions or self.tones:
             raise InputError("expected actions and tones only where there are pairs, got those of a folder of faces")

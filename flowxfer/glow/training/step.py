@@ -176,7 +176,7 @@ class Step:
     def _images(self, pictures: Tensor) -> Tensor:
         """Dequantised images; the noise is as wide as a bin."""
         images = from_pixels(pictures)
-        if self.config.tones:
+        if self.config.tones and "tones" in self._inputs:
             images = apply_tones(images, self._inputs["tones"])
         noise = self._inputs["noise"].permute(0, 3, 1, 2) - 0.5
         return images + noise / (1 << self.config.model.bits)

@@ -47,6 +47,10 @@ def test_to_dict_and_from_dict_are_inverse() -> None:
             'output = "o"\nfaces = "f"\ntones = 0.5',
             "expected actions and tones only where there are pairs, got those of",
         ),
+        (
+            'output = "o"\npairs = "p"\nbatch = 8\nactions = 0.1',
+            "expected actions to be 0, or enough for two of the batch's 4 transfers, got 0.1",
+        ),
         ('output = "o"\npairs = "p"\nbatch = 6', "expected batch to be a multiple of 4"),
         ('output = "o"\nfaces = "f"\n[model]\nlevels = 0', "expected levels of at least 1, got 0"),
         ('output = "o"\nfaces = "f"\nmodel = 3', "expected model to be a table, got 3"),

@@ -48,7 +48,7 @@ def test_resuming_is_exact_to_the_bit(paired: Paired, precision: str) -> None:
 
 
 def test_a_run_with_photographs_and_actions_resumes_to_the_bit(paired: Paired, photographs: str) -> None:
-    config = paired(pairs=photographs, actions=0.5, tones=0.6, outside=3.0, gradients=0.5, likelihood_only=0.0)
+    config = paired(pairs=photographs, actions=0.5, tones=0.6, outside=3.0, gradients=0.5)
     straight, first, second = Trainer(config), Trainer(config), Trainer(config)
     figures = [straight.advance() for _ in range(6)]
     for _ in range(3):
