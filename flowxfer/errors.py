@@ -40,6 +40,7 @@ __all__ = [
     "VideoError",
     "WeightsError",
     "reason",
+    "unimportable",
 ]
 
 
@@ -122,3 +123,17 @@ class MissingExtraError(FlowxferError, ImportError):
         super().__init__(
             f"{purpose} needs {package}, which is not installed; pip install 'flowxfer[{extra}]' brings it"
         )
+
+
+def unimportable(error: ImportError, package: str, extra: str, purpose: str) -> FlowxferError:
+    """The error for an import that failed: the package is missing, or it is there and does not start.
+
+    Args:
+        error: what the import raised.
+        package: as of :class:`MissingExtraError`.
+        extra: likewise.
+        purpose: likewise.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return MissingExtraError(package, extra, purpose)
+    return InputError(f"{purpose} needs {package}, which is installed and does not start: {reason(error)}")

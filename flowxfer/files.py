@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import hashlib
 import logging
 import os
 import shutil
@@ -23,11 +24,12 @@ from pathlib import Path
 
 from flowxfer.errors import InputError
 
-__all__ = ["destination", "flows_on", "put", "replacing", "same_file", "sync", "temporary_folder"]
+__all__ = ["destination", "flows_on", "hidden_beside", "put", "replacing", "same_file", "sync", "temporary_folder"]
 
 log = logging.getLogger(__name__)
 
 _PREFIX = ".flowxfer-"
+_LONGEST_NAME = 255  # bytes, on nearly every file system
 _MOST_LINKS = 40  # as Linux follows
 
 
@@ -133,6 +135,15 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     _remove_leftovers(parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as name, _locked(Path(name)):
         yield Path(name)
+
+
+def hidden_beside(path: Path, ending: str) -> Path:
+    """Name a hidden file for another's sake, ``.NAME.ending`` beside it; a name that would be too long is cut short."""
+    name = f".{path.name}.{ending}"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+        name = f".{path.name[: _LONGEST_NAME // 8]}-{digest}.{ending}"
+    return path.with_name(name)
 
 
 def sync(path: Path) -> None:

@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from flowxfer.app import attributes_tab, film_tab, other_tabs, style, transfer_tab
 from flowxfer.app.folder import FOLDER
 from flowxfer.app.making import Making
+from flowxfer.app.proxies import without_proxies
 from flowxfer.app.studio import Studio
 from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
@@ -92,7 +94,16 @@ def serving(
 
 @contextmanager
 def _launched(page: gr.Blocks, host: str, port: int, max_upload_bytes: int, results: str) -> Iterator[str]:
-    _, address, _ = page.launch(
+    with without_proxies():
+        _, address, _ = _launch(page, host, port, max_upload_bytes, results)
+    try:
+        yield address
+    finally:
+        page.close(verbose=False)  # which waits five seconds for whoever is still at work, and then leaves them behind
+
+
+def _launch(page: gr.Blocks, host: str, port: int, max_upload_bytes: int, results: str) -> tuple[Any, str, Any]:
+    return page.launch(
         server_name=host,
         server_port=port,
         prevent_thread_lock=True,
@@ -106,10 +117,6 @@ def _launched(page: gr.Blocks, host: str, port: int, max_upload_bytes: int, resu
         theme=style.theme(),
         css=style.CSS,
     )
-    try:
-        yield address
-    finally:
-        page.close(verbose=False)  # which waits five seconds for whoever is still at work, and then leaves them behind
 
 
 def _free_port(host: str, port: int) -> int:

@@ -164,7 +164,7 @@ def _say(summary: Summary, inputs: int) -> None:
 
 def _sorted_out(inputs: Iterable[str]) -> tuple[list[Path], list[Path]]:
     """List the pictures and the films; a file that is named and no picture by its suffix is taken for a film."""
-    from flowxfer.images import SUFFIXES
+    from flowxfer.images import SUFFIXES, pictures_among
     from flowxfer.video import films_in
 
     pictures, films = list[Path](), list[Path]()
@@ -177,7 +177,7 @@ def _sorted_out(inputs: Iterable[str]) -> tuple[list[Path], list[Path]]:
             (pictures if path.suffix.lower() in SUFFIXES else films).append(path)
             continue
         known = {film for folder in {each.parent for each in found} for film in films_in(folder)}
-        seen = [each for each in found if each.suffix.lower() in SUFFIXES and each.name[0] != "." and each.is_file()]
+        seen = pictures_among(found)
         if not seen and known.isdisjoint(found):
             raise InputError(f"expected pictures or films in {path}, but there are none")
         pictures += seen

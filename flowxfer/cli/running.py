@@ -121,7 +121,7 @@ def names(paths: list[Path]) -> list[str]:
         found = [f"{path.resolve().parent.name}_{path.stem}" for path in paths]
     if len(set(found)) < len(found):
         raise InputError(
-            "expected targets whose names differ, for the results are named after them; transfer them apart"
+            "expected inputs whose names differ, for the results are named after them; give them in several commands"
         )
     return found
 

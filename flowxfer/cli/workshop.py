@@ -16,7 +16,7 @@ from flowxfer.bundle import MANIFEST, Bundle, LatentKind, Precision
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.options import Force
 from flowxfer.cli.running import steps, unused
-from flowxfer.errors import InputError, MissingExtraError
+from flowxfer.errors import InputError, unimportable
 from flowxfer.files import temporary_folder
 from flowxfer.models.hub import list_models, resolve
 
@@ -120,5 +120,5 @@ def _require(packages: tuple[str, ...], extra: str, purpose: str) -> None:
     for package in packages:
         try:
             importlib.import_module(package)
-        except ImportError:
-            raise MissingExtraError(package, extra, purpose) from None
+        except ImportError as error:
+            raise unimportable(error, package, extra, purpose) from error

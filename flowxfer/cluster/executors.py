@@ -16,7 +16,7 @@ from flowxfer.cluster.edit_worker import EditWorker
 from flowxfer.cluster.follower import Follower
 from flowxfer.cluster.recipe import Recipe
 from flowxfer.cluster.tasks import Film, Input, Result
-from flowxfer.errors import ClusterError, InputError, MissingExtraError
+from flowxfer.errors import ClusterError, InputError, unimportable
 
 __all__ = ["Engine", "OnRay", "here"]
 
@@ -67,7 +67,7 @@ class OnRay:
         try:
             import ray.data  # noqa: F401
         except ImportError as error:
-            raise MissingExtraError(error.name or "ray", "cluster", "Working on a Ray cluster") from None
+            raise unimportable(error, error.name or "ray", "cluster", "Working on a Ray cluster") from error
 
     def __call__(self, tasks: Sequence[Input], recipe: Recipe) -> Iterator[Result]:
         """Do the tasks, and yield their results in the order in which they are done.

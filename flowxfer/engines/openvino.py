@@ -21,7 +21,7 @@ import numpy.typing as npt
 from flowxfer.bundle import DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle, LatentKind
 from flowxfer.engines.batching import DEFAULT_BATCH_SIZE, Batched, cores
 from flowxfer.engines.options import EngineOptions
-from flowxfer.errors import MissingExtraError, ProviderError, reason
+from flowxfer.errors import ProviderError, reason, unimportable
 from flowxfer.types import Array, Images
 
 Feed = Mapping[str, npt.NDArray[Any]]
@@ -216,7 +216,7 @@ def openvino() -> ModuleType:
     try:
         import openvino as module
     except ImportError as error:
-        raise MissingExtraError(error.name or "openvino", "openvino", 'engine="openvino"') from error
+        raise unimportable(error, error.name or "openvino", "openvino", 'engine="openvino"') from error
     finally:
         if silenced:
             del sys.modules[telemetry]

@@ -10,7 +10,7 @@ import numpy as np
 
 from flowxfer.errors import InputError, reason
 from flowxfer.images.arrays import read_npy, read_npz
-from flowxfer.images.reading import SUFFIXES, Pixels, load_faces
+from flowxfer.images.reading import Pixels, load_faces, pictures_among
 from flowxfer.types import Array
 
 __all__ = ["HeldOut"]
@@ -78,9 +78,9 @@ class HeldOut:
             ImageError: a picture cannot be read.
         """
         found: dict[str, dict[str, Path]] = {}
-        for path in sorted(Path(folder).glob("*_*.*")):
+        for path in sorted(pictures_among(Path(folder).glob("*_*.*"))):
             person, _, expression = path.stem.rpartition("_")
-            if person and path.suffix.lower() in SUFFIXES and path.name[0] != ".":
+            if person:
                 found.setdefault(expression, {})[person] = path
         neutral = found.pop(NEUTRAL, {})
         everybody = [person for person in neutral if all(person in people for people in found.values())]

@@ -160,7 +160,7 @@ def test_targets_of_one_name_are_told_apart_by_their_folders(here, faces, perfor
         images.save(images.load(faces["target"]), here / person / "0.png")
     run(f"transfer -t ann -t bob {performance} -o out")
     assert files(here / "out") == ["ann_0.png", "bob_0.png"]
-    assert "expected targets whose names differ" in refused(f"transfer -t ann -t ann {performance} -o again")
+    assert "expected inputs whose names differ" in refused(f"transfer -t ann -t ann {performance} -o again")
 
 
 def test_square_pictures_of_another_size_are_resized(here, faces, performance):

@@ -248,5 +248,5 @@ def test_a_bundle_whose_file_is_damaged(tiny_bundle, tmp_path):
     bundle = Bundle.open(tiny_bundle)
     moved = replace(bundle, path=tmp_path)
     (tmp_path / ATTRIBUTES).write_bytes(b"no safetensors")
-    with pytest.raises(LatentsError, match="expected a safetensors file at .*attributes.safetensors"):
+    with pytest.raises(LatentsError, match="expected a safetensors file in .*attributes.safetensors"):
         Attributes.of(moved)

@@ -179,7 +179,7 @@ class TrainingConfig:
             InputError: the file cannot be read, is not TOML, or does not describe a run.
         """
         try:
-            return cls.from_dict(tomllib.loads(Path(path).read_text("utf-8")))
+            return cls.from_dict(tomllib.loads(Path(path).read_text("utf-8-sig")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InputError(f"expected a TOML file at {path}: {error}") from error
         except InputError as error:

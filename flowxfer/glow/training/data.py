@@ -15,20 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from flowxfer.directions.arkit import mirrored
-from flowxfer.errors import FlowxferError, ImageError, InputError, reason
+from flowxfer.errors import FlowxferError, ImageError, InputError
 from flowxfer.glow.training.shards import Shard
 from flowxfer.glow.training.stores import MappedStore, Pixels, Store
 from flowxfer.glow.training.tones import sample_tones
+from flowxfer.images import SUFFIXES, load, pictures_among
 
 __all__ = ["Faces", "Pairs", "Transfers"]
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,9 @@ class Faces:
 
     def __init__(self, folder: str, image_size: int) -> None:
         self.image_size = image_size
-        self.paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+        self.paths = sorted(pictures_among(Path(folder).rglob("*"), below=Path(folder)))
         if not self.paths:
-            raise InputError(f"expected pictures ({', '.join(sorted(SUFFIXES))}) in {folder}, got none")
+            raise InputError(f"expected pictures ({', '.join(SUFFIXES)}) in {folder}, got none")
 
     def batch(self, count: int, rng: np.random.Generator, *, flips: bool) -> Tensor:
         """Random pictures, uint8 (count, S, S, 3).
@@ -83,11 +81,7 @@ class Faces:
         return _mirrored(torch.from_numpy(pictures), (rng.random(count) < 0.5) & flips)
 
     def _read(self, path: Path) -> Pixels:
-        try:
-            with Image.open(path) as image:
-                picture = np.asarray(image.convert("RGB"))
-        except (OSError, UnidentifiedImageError) as error:
-            raise ImageError(f"expected a picture at {path}: {reason(error)}") from error
+        picture = load(path)
         if picture.shape[:2] != (self.image_size, self.image_size):
             height, width = picture.shape[:2]
             expected = f"{self.image_size}x{self.image_size}"

@@ -24,7 +24,7 @@ from flowxfer.glow.training.recording import Recording
 from flowxfer.glow.training.stacked import StackedGlow
 from flowxfer.glow.training.tones import apply_tones
 
-__all__ = ["Figures", "Step"]
+__all__ = ["Figures", "TrainingStep"]
 
 EXACT_STEPS = 40  # of a recorded run, after which the 1x1 matrices are inverted anew
 
@@ -67,7 +67,7 @@ def _mean(values: Tensor, chosen: Tensor) -> Tensor:
     return (values * chosen).sum() / chosen.sum()
 
 
-class Step:
+class TrainingStep:
     """The weights of a run, their moving average, the optimiser, and what moves them all.
 
     Args:
@@ -143,7 +143,7 @@ class Step:
             values = {name: torch.as_tensor(value) for name, value in vars(batch).items()}
         else:
             values = {"pictures": batch}
-        shape = values["neutral" if isinstance(batch, Transfers) else "pictures"].shape
+        shape = next(iter(values.values())).shape
         self._generator.manual_seed((self.config.seed << 32) + number)
         values["noise"] = torch.rand(shape, generator=self._generator, device=self.device)
         if values.keys() != self._inputs.keys():

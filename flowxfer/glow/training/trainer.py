@@ -20,7 +20,7 @@ from flowxfer.glow.training.actions import ACTIONS_FILE, ActionTable
 from flowxfer.glow.training.checkpoints import load_checkpoint, save_checkpoint
 from flowxfer.glow.training.config import TrainingConfig
 from flowxfer.glow.training.data import Faces, Pairs, Transfers
-from flowxfer.glow.training.step import Figures, Step
+from flowxfer.glow.training.step import Figures, TrainingStep
 from flowxfer.glow.training.stores import DeviceStore
 
 __all__ = ["Figures", "Trainer"]
@@ -47,7 +47,7 @@ class Trainer:
         self._reader = ThreadPoolExecutor(1)
         self._read: tuple[tuple[int, bool], Future[Tensor | Transfers]] | None = None
         model = self._first_model().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._take = Step(config, model, self._first_table())
+        self._take = TrainingStep(config, model, self._first_table())
         self.model, self.average, self.average_table = model, self._take.average, self._take.average_table
         self.optimizer = self._take.optimizer
 

@@ -24,7 +24,8 @@ def open_film(path: Path) -> Iterator[InputContainer]:
     """
     try:
         # Playlists may name other files; a film that came from somewhere must not make us fetch things.
-        container = av.open(os.fspath(path), "r", container_options={"protocol_whitelist": "file"})
+        # Absolute, for FFmpeg takes what stands before a colon for a protocol.
+        container = av.open(os.path.abspath(path), "r", container_options={"protocol_whitelist": "file"})
     except (FileNotFoundError, IsADirectoryError):
         raise VideoError(f"expected a film at {path}, but there is no such file") from None
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -76,7 +77,11 @@ class FilmSource(Source):
                 raise VideoError(f"expected at least one frame in {path}, but none can be decoded; is it cut short?")
             self.look = _look(stream, first)
             self._first_tick = _first_tick(container, stream, self.look.time_base)
-            self._seconds = float(self.clock.end - self.begin if self.clock.end else _duration(container, stream))
+            length = _length(stream) or _duration(container)
+            self._seconds = float(self.clock.end - self.begin if self.clock.end else length)
+            self._ends = (
+                self._seconds if _length(stream) or len(container.streams) == 1 else 0
+            )  # else sound may be longer
             self.count = self._estimate(stream.frames)
         self.damaged = 0
         self.size, self.rate = self.look.shown.size, self.look.rate
@@ -108,7 +113,7 @@ class FilmSource(Source):
                 yield frame or FilmFrame(index, time, picture, turn)
         if index < 0:
             raise VideoError(f"expected a frame between {self._range()} of {self.path}, but there is none")
-        missing = self._seconds - float(time + 1 / self.look.rate)
+        missing = self._ends - float(time + 1 / self.look.rate)
         if self.end is None and missing > _BROKEN_OFF:
             log.warning("%s has no frame in its last %.1f seconds; it may be cut short", self.path, missing)
         if self.damaged:
@@ -233,9 +238,15 @@ def _rate(stream: VideoStream) -> Fraction:
     return next((rate for rate in rates if rate and rate <= _MOST_RATE), Fraction(25))
 
 
-def _duration(container: InputContainer, stream: VideoStream) -> Fraction:
+def _length(stream: VideoStream) -> Fraction | None:
+    """How many seconds a stream lasts, where anybody says."""
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
+    told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # in Matroska
+    return None if told is None else int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3])
+
+
+def _duration(container: InputContainer) -> Fraction:
     return Fraction(container.duration or 0, av.time_base)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -51,7 +52,7 @@ def join(
     shift = _shift(coded, encoder, source)
     is_mp4 = target.suffix in MP4
     options = {"movflags": "+faststart"} if is_mp4 else {"avoid_negative_ts": "disabled"}
-    with av.open(str(target), "w", container_options=options) as container:
+    with av.open(os.path.abspath(target), "w", container_options=options) as container:
         video = encoder.add_stream(container)
         if not isinstance(source, FilmSource):
             container.metadata.update(tags(mark) if mark else {})

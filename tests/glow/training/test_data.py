@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +40,7 @@ def test_a_batch_depends_on_the_generator_only(faces: Path, shards: str) -> None
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    message = f"expected pictures (.bmp, .jpeg, .jpg, .png, .webp) in {tmp_path}, got none"
-    with pytest.raises(InputError, match=re.escape(message)):
+    with pytest.raises(InputError, match=rf"expected pictures \(.*\) in {tmp_path}, got none"):
         Faces(str(tmp_path), SIZE)
 
 
@@ -54,7 +52,7 @@ def test_a_face_of_another_size_is_an_error(tmp_path: Path) -> None:
 
 def test_a_damaged_face_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(ImageError, match=r"expected a picture at .*a.png: "):
+    with pytest.raises(ImageError, match=r"expected a picture .* in .*a.png, got something else"):
         Faces(str(tmp_path), SIZE).batch(1, rng(), flips=False)
 
 
