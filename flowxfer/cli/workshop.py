@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -95,6 +96,10 @@ def _target(output: Path, triton: bool) -> Iterator[Path]:
 def train(
     config: Annotated[Path, typer.Argument(help="A TOML file with the fields of TrainingConfig.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    sitting: Annotated[
+        float | None,
+        typer.Option(min=0, help="Minutes after which to save and stop; --resume goes on.", show_default="none"),
+    ] = None,
 ) -> None:
     """Train a Glow on a folder of aligned faces, or on pairs of people who share expressions."""
     _require(("torch",), "train", "`flowxfer train`")
@@ -107,7 +112,8 @@ def train(
         def on_step(step: int, figures: Figures) -> None:
             advance(step)
 
-        typer.echo(run(run_config, resume=resume, on_step=on_step))
+        minutes = math.inf if sitting is None else sitting
+        typer.echo(run(run_config, resume=resume, sitting_minutes=minutes, on_step=on_step))
 
 
 def _require(packages: tuple[str, ...], extra: str, purpose: str) -> None:

@@ -341,13 +341,14 @@ def test_mistakes_in_an_export(here, monkeypatch):
 def test_train(here, monkeypatch):
     from flowxfer.glow.training import Figures
 
-    def train(config, *, resume, on_step):
+    def train(config, *, resume, sitting_minutes, on_step):
         on_step(1, Figures.__new__(Figures))
-        return f"{config.output}, resumed: {resume}"
+        return f"{config.output}, resumed: {resume}, for {sitting_minutes} minutes"
 
     monkeypatch.setattr("flowxfer.glow.training.train", train)
     (here / "run.toml").write_text('output = "runs/one"\nfaces = "faces"\n')
-    assert run("train run.toml --resume").stdout == "runs/one, resumed: True\n"
+    assert run("train run.toml --resume").stdout == "runs/one, resumed: True, for inf minutes\n"
+    assert run("train run.toml --sitting 8").stdout == "runs/one, resumed: False, for 8.0 minutes\n"
     assert "nowhere.toml" in refused("train nowhere.toml")
 
 
