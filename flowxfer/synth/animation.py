@@ -171,7 +171,8 @@ def _between(upper: Points, lower: Points, size: int) -> Points:
     """How far each pixel lies between two curves, (n, 2) each, that run from side to side: (size, size)."""
     y = np.arange(size)[:, None] + 0.5
     top, bottom = (
-        _heights(curve, np.arange(size) + 0.5, outside) for curve, outside in ((upper, np.inf), (lower, -np.inf))
+        _heights(curve, (np.arange(size) + 0.5).astype(np.float64), outside)
+        for curve, outside in ((upper, np.inf), (lower, -np.inf))
     )
     return np.clip(y - top + 0.5, 0, 1) * np.clip(bottom - y + 0.5, 0, 1)
 
