@@ -39,14 +39,26 @@ __all__ = [
     "ShapeError",
     "VideoError",
     "WeightsError",
+    "printable",
     "reason",
+    "shortened",
     "unimportable",
 ]
 
 
+def printable(text: str) -> str:
+    """The text with escapes for what a terminal would obey instead of show, line breaks apart."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
 def reason(error: BaseException) -> str:
-    """What an exception of another library says, as a part of a sentence: on one line, of at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """What an exception of another library says, as a part of a sentence; see :func:`shortened`."""
+    return shortened(error) or type(error).__name__
+
+
+def shortened(what: object) -> str:
+    """What somebody sent, as a part of a sentence: on one line, printable, of at most 200 characters."""
+    text = printable(" ".join(str(what)[:2000].split()))
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 

@@ -24,7 +24,18 @@ from pathlib import Path
 
 from flowxfer.errors import InputError
 
-__all__ = ["destination", "flows_on", "hidden_beside", "put", "replacing", "same_file", "sync", "temporary_folder"]
+__all__ = [
+    "destination",
+    "flows_on",
+    "hidden_beside",
+    "locked_folder",
+    "put",
+    "read_regular",
+    "replacing",
+    "same_file",
+    "sync",
+    "temporary_folder",
+]
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +69,10 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
             yield temporary
             temporary.chmod(_usual_mode() if mode is None else mode)  # mkstemp lets only the owner read
             put(temporary, path, keep_mode=mode is None)
+        except OSError as error:
+            if error.filename is None:  # a write that fails does not say where
+                error.filename = os.fspath(path)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -135,6 +150,48 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     _remove_leftovers(parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as name, _locked(Path(name)):
         yield Path(name)
+
+
+def locked_folder(parent: Path, prefix: str) -> tuple[Path, object]:
+    """Make a folder for the life of this process, and remove those that dead processes of this user left.
+
+    Args:
+        parent: where it is made; others may write there too, as in the system's temporary folder.
+        prefix: of its name, and of theirs.
+
+    Returns:
+        The folder, and what holds its lock as long as it lives.
+    """
+    for leftover in parent.glob(f"{prefix}*"):
+        try:
+            state = leftover.lstat()
+            if not stat.S_ISDIR(state.st_mode) or (hasattr(os, "getuid") and state.st_uid != os.getuid()):
+                continue
+            with _locked(leftover) as alone:
+                if alone:
+                    shutil.rmtree(leftover)
+        except OSError as error:
+            log.debug("%s stays: %s", leftover, error)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    lock = _locked(folder)
+    lock.__enter__()
+    return folder, lock
+
+
+def read_regular(path: Path, largest: int) -> bytes:
+    """The bytes of a file that is one: a device may have no end, and a pipe no writer.
+
+    Raises:
+        OSError: there is none, or something else.
+        ValueError: it has more than ``largest`` bytes.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "expected a regular file", os.fspath(path))
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise ValueError(f"it has more than {largest} bytes")
+    return data
 
 
 def hidden_beside(path: Path, ending: str) -> Path:

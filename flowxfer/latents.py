@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from flowxfer.errors import InputError, LatentsError, reason
+from flowxfer.errors import BundleError, InputError, LatentsError, reason, shortened
 from flowxfer.files import replacing
 from flowxfer.types import Alpha, Array, Chunk
+
+LARGEST_ALPHA = 1000
+"""Beyond any face: what is drawn there is noise, and far beyond numbers overflow."""
 
 MODEL_KEY = "flowxfer.model"
 NUMERICS_KEY = "flowxfer.numerics"
 
-__all__ = ["Alpha", "Array", "Latents"]
+__all__ = ["Alpha", "Array", "Latents", "alpha_per_level", "check_finite"]
 
 
 class Latents:
@@ -156,10 +159,10 @@ class Latents:
             temporary.write_bytes(self.to_bytes(metadata=metadata))  # not save_file(), whose errors hide ENOSPC
 
     def to_bytes(self, *, metadata: Mapping[str, str] | None = None) -> bytes:
-        """The bytes of the file that :meth:`save` writes."""
+        """The bytes of the file that :meth:`save` writes, the same ones each time."""
         arrays = {f"z{index}": np.ascontiguousarray(level) for index, level in enumerate(self.levels)}
         ours = {MODEL_KEY: self.model_hash} | ({NUMERICS_KEY: self.numerics} if self.numerics else {})
-        return save(arrays, {**(metadata or {}), **ours})
+        return _ordered(save(arrays, {**(metadata or {}), **ours}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Latents:
@@ -196,15 +199,37 @@ class Latents:
             ) from error
         names = [f"z{index}" for index in range(len(arrays))]
         if MODEL_KEY not in metadata or sorted(arrays) != sorted(names) or not names:
-            raise LatentsError(f"expected latents that flowxfer saved in {name}, got arrays {sorted(arrays)}")
+            got = shortened(sorted(arrays))
+            raise LatentsError(f"expected latents that flowxfer saved in {name}, got arrays {got}")
         return cls([arrays[each] for each in names], metadata[MODEL_KEY], metadata.get(NUMERICS_KEY))
+
+
+def check_finite(levels: Iterable[Array]) -> None:
+    """Refuse what a model made of faces if it is no latents.
+
+    Raises:
+        BundleError: a number is infinite, or none.
+    """
+    if not all(np.isfinite(level).all() for level in levels):
+        raise BundleError(
+            "expected finite latents of these faces, got others: the model's weights are damaged, or too wild for them;"
+            " fetch it or export it again"
+        )
+
+
+def _ordered(data: bytes) -> bytes:
+    """A safetensors file with the names in its header in their order, which is another each time as it is written."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # numbers begin at a multiple of eight
+    return len(header).to_bytes(8, "little") + header + data[end:]
 
 
 def alpha_per_level(alpha: Alpha, levels: int) -> Array:
     """``alpha`` as (1, 1) for all levels or (1, levels).
 
     Raises:
-        InputError: it is neither one finite number nor one per level.
+        InputError: it is neither one number nor one per level, or beyond :data:`LARGEST_ALPHA`.
     """
     try:
         values = np.atleast_1d(np.asarray(alpha, np.float64))
@@ -212,4 +237,6 @@ def alpha_per_level(alpha: Alpha, levels: int) -> Array:
         values = np.empty((0, 0))
     if values.ndim != 1 or len(values) not in (1, levels) or not np.isfinite(values).all():
         raise InputError(f"expected alpha to be a finite number, or one for each of the {levels} levels, got {alpha!r}")
+    if np.abs(values).max() > LARGEST_ALPHA:
+        raise InputError(f"expected alpha from -{LARGEST_ALPHA} to {LARGEST_ALPHA}, got {alpha!r}; 1 transfers in full")
     return values[None]

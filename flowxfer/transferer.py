@@ -297,7 +297,7 @@ class Transferer:
 
         Args:
             n: number of faces.
-            temperature: factor on the standard normal eps; lower is safer and plainer.
+            temperature: factor on the standard normal eps, 0 to 10; lower is safer and plainer.
             seed: for the same faces again.
 
         Returns:
@@ -305,6 +305,8 @@ class Transferer:
         """
         if n < 1:
             raise InputError(f"expected to sample at least 1 face, got {n}")
+        if not 0 <= temperature <= 10:
+            raise InputError(f"expected a temperature from 0 to 10, got {temperature!r}")
         rng = np.random.default_rng(seed)
         levels = [temperature * rng.standard_normal((n, *shape)) for shape in self.manifest.latent_shapes]
         return self._decoded(self._session.upload(levels), self._nowhere, np.zeros((n, 1)), kind="eps")

@@ -5,7 +5,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from flowxfer import Latents
-from flowxfer.errors import LatentsError
+from flowxfer.errors import InputError, LatentsError
+from flowxfer.latents import alpha_per_level
 
 
 def latents(count=3, model="m", seed=0):
@@ -98,3 +99,26 @@ def test_foreign_files_are_refused(tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(data[:-10])
     with pytest.raises(LatentsError, match="cannot be read"):
         Latents.load(tmp_path / "cut.safetensors")
+
+
+def test_the_same_latents_are_the_same_bytes(tmp_path):
+    """In other processes too, whose hashes of names differ."""
+    z = Latents([np.ones((1, 6, 2, 2)), np.zeros((1, 12, 1, 1))], "ab" * 32, "a test")
+    assert len({z.to_bytes(metadata={"b": "1", "a": "2", "c": "3"}) for _ in range(50)}) == 1
+    (tmp_path / "z").write_bytes(z.to_bytes())
+    assert all(np.array_equal(a, b) for a, b in zip(Latents.load(tmp_path / "z").levels, z.levels, strict=True))
+    z.save(tmp_path / "saved")
+    assert (tmp_path / "saved").read_bytes() == (tmp_path / "z").read_bytes()
+
+
+def test_thousands_of_names_are_a_short_sentence(tmp_path):
+    save_file({f"name{index}": np.zeros(1) for index in range(20_000)}, tmp_path / "z", {"flowxfer.model": "a"})
+    with pytest.raises(LatentsError) as caught:
+        Latents.load(tmp_path / "z")
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("alpha", [1e308, -1e308, 1001, [0, 0, 1e9]])
+def test_no_face_is_that_far_away(alpha):
+    with pytest.raises(InputError, match="expected alpha from -1000 to 1000, got .*; 1 transfers in full"):
+        alpha_per_level(alpha, 3)

@@ -24,6 +24,7 @@ from flowxfer.cli import (
     models,
     photo,
     provenance,
+    reader,
     serve,
     video,
     web,
@@ -74,6 +75,7 @@ app = typer.Typer(
 for command, example in EXAMPLES.items():
     app.command(epilog=f"Example: {example}")(command)
 app.add_typer(attributes.commands, name="attributes")
+app.add_typer(reader.commands, name="reader")
 app.add_typer(provenance.commands, name="provenance")
 
 

@@ -15,6 +15,7 @@ from flowxfer.cli.finding import WAYS, Finder, Way, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import (
+    PORTRAIT,
     Alpha,
     Codec,
     Compute,
@@ -52,7 +53,7 @@ class _Compute(Compute):
     ] = "onnxruntime"
 
 
-_BUNDLED = _Compute()
+_PORTRAIT = _Compute(model=PORTRAIT.model)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def batch(
     paste: Way = "blend",
     codec: Codec = None,
     quality: Quality = None,
-    compute: _Compute = _BUNDLED,
+    compute: _Compute = _PORTRAIT,
     marked: Marking = MARKED,
     force: Force = False,
 ) -> None:

@@ -13,7 +13,9 @@ from flowxfer.engines.protocol import EngineName
 
 __all__ = [
     "BUNDLED",
+    "PORTRAIT",
     "SAMPLER",
+    "AllowHost",
     "Alpha",
     "Codec",
     "Compute",
@@ -63,6 +65,8 @@ class Compute:
 
 
 BUNDLED, SAMPLER = Compute(), Compute(model="synthetic-64-samples")
+PORTRAIT = Compute(model="portrait-64")
+"""For photographs and films of people."""
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
 Quantize = Annotated[bool, typer.Option("--quantize", help="Floor colours to the model's bits, as OpenAI's code does.")]
@@ -81,3 +85,10 @@ Quality = Annotated[
     int | None, typer.Option(help="The codec's crf; lower is better, 0 lossless.", show_default="by codec")
 ]
 OpenAI = Annotated[Path | None, typer.Option("--openai", help="The same in OpenAI's flattened .npy layout.")]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A name that requests may be for, beside that of --host; behind a proxy its own. Repeatable.",
+        show_default=False,
+    ),
+]

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from flowxfer.cli.groups import RUNNING, Running
-from flowxfer.errors import FlowxferError, InputError
+from flowxfer.errors import FlowxferError, InputError, printable
 from flowxfer.files import destination, flows_on, same_file
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Commands(TyperGroup):
             sentence = str(error)
         except OSError as error:
             sentence = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
-        typer.echo(f"flowxfer: {sentence}", err=True)
+        typer.echo(f"flowxfer: {printable(sentence)}", err=True)
         raise typer.Exit(2)
 
 

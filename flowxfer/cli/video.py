@@ -14,7 +14,7 @@ import typer
 from flowxfer.cli.finding import WAYS, Finder, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
-from flowxfer.cli.options import BUNDLED, Codec, Compute, Force, Output, Quality
+from flowxfer.cli.options import PORTRAIT, Codec, Compute, Force, Output, Quality
 from flowxfer.cli.performing import (
     Performing,
     alpha_option,
@@ -113,7 +113,7 @@ def video(
     performing: _Performing = _PERFORMING,
     faces: _Faces = _FACES,
     written: _Film = _FILM,
-    compute: Compute = BUNDLED,
+    compute: Compute = PORTRAIT,
     marked: Marking = MARKED,
     force: Force = False,
 ) -> None:

@@ -10,5 +10,6 @@ from flowxfer.directions.attributes import ATTRIBUTES, Attributes
 from flowxfer.directions.labels import Labels, read_labels
 from flowxfer.directions.learning import learn
 from flowxfer.directions.reader import READER, ExpressionReader
+from flowxfer.directions.reading import learn_reader
 
-__all__ = ["ATTRIBUTES", "READER", "Attributes", "ExpressionReader", "Labels", "learn", "read_labels"]
+__all__ = ["ATTRIBUTES", "READER", "Attributes", "ExpressionReader", "Labels", "learn", "learn_reader", "read_labels"]

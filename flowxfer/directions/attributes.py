@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from flowxfer.bundle import Bundle, Manifest
+from flowxfer.bundle import Bundle, Manifest, member
 from flowxfer.directions import openai_latents
-from flowxfer.errors import BundleError, InputError, LatentsError, reason
-from flowxfer.latents import Latents
+from flowxfer.errors import InputError, LatentsError, reason
+from flowxfer.latents import LARGEST_ALPHA, Latents
 
 ATTRIBUTES = "attributes.safetensors"
 """The file of a bundle that has attribute vectors."""
@@ -84,8 +84,10 @@ class Attributes(Mapping[str, Latents]):
                 others = f"there are {some}" if self else "there are none; `flowxfer attributes learn` makes some"
                 hint = f"did you mean {close[0]}?" if close else others
                 raise InputError(f"expected an attribute of the model, got {name!r}; {hint}")
-            if not isinstance(strength, (int, float)) or not np.isfinite(strength):
-                raise InputError(f"expected a finite number for {name}, got {strength!r}")
+            if not isinstance(strength, (int, float)) or not abs(strength) <= LARGEST_ALPHA:
+                raise InputError(
+                    f"expected a finite number for {name}, from -{LARGEST_ALPHA} to {LARGEST_ALPHA}, got {strength!r}"
+                )
             weights[self._index[name]] = strength
         levels = [np.tensordot(weights, z, 1)[None] for z in self._directions.levels]
         return Latents(levels, self.model_hash)
@@ -130,7 +132,7 @@ class Attributes(Mapping[str, Latents]):
         learns others does not change it, and its latents remain its own.
 
         Raises:
-            BundleError: it is a link that leads out of the bundle.
+            BundleError: it is a link that leads out of the bundle, or no regular file.
             LatentsError: it is damaged or another model's.
         """
         manifest = bundle.manifest
@@ -164,12 +166,12 @@ def beside(bundle: Bundle, name: str) -> Path | None:
     """A file that lies in a bundle without being listed in its manifest, or None.
 
     Raises:
-        BundleError: it is a link that leads out of the bundle.
+        BundleError: it is a link that leads out of the bundle, or no regular file.
     """
-    path = bundle.path / name
-    if path.is_symlink() and path.resolve().parent != bundle.path.resolve():
-        raise BundleError(f"expected {name} inside the bundle {bundle.path}, but it links out of it")
-    return path if path.is_file() else None
+    try:
+        return member(bundle.path, name)
+    except FileNotFoundError:
+        return None
 
 
 def save_named(latents: Latents, names: Sequence[str], path: str | os.PathLike[str], key: str) -> None:

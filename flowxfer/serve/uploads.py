@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from flowxfer.errors import ImageError, LatentsError, MissingExtraError, ShapeError
+from flowxfer.errors import ImageError, LatentsError, MissingExtraError, ShapeError, shortened
 from flowxfer.images import FORMATS, Pixels, load
 from flowxfer.latents import Latents
 from flowxfer.serve.limits import Limits
@@ -76,7 +76,7 @@ def read_latents(file: BinaryIO, name: str, shapes: tuple[tuple[int, int, int], 
         found = ", ".join(f"{level.dtype} {level.shape}" for level in levels)
         raise LatentsError(
             f"expected latents z0 to z{len(shapes) - 1} of (faces, C, H, W) with (C, H, W) {shapes} in {name}, got"
-            f" {found}"
+            f" {shortened(found)}"
         )
     if not len(latents) or not all(np.isfinite(level).all() for level in levels):
         raise LatentsError(f"expected finite latents of at least one face in {name}")

@@ -1,4 +1,7 @@
-"""Commands: ``python -m flowxfer.synth dataset | evaluation | labelled | demo | film | distribution | sheet``."""
+"""Commands of ``python -m flowxfer.synth``.
+
+dataset | animate | evaluation | labelled | demo | film | distribution | sheet
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,21 @@ def _parser() -> argparse.ArgumentParser:
     dataset.add_argument("--expressions", type=int, default=6, help="per group (default %(default)s)")
     dataset.add_argument("--seed", type=int, default=0)
     dataset.add_argument("--shard", type=int, default=200, help="groups per file (default %(default)s)")
+    animated = commands.add_parser("animate", help="photographs that perform beside rendered people, to train on")
+    animated.add_argument("folder", type=Path, help="aligned portraits, as flowxfer align cuts them")
+    output = animated.add_mutually_exclusive_group(required=True)
+    output.add_argument("-o", "--output", type=Path, help="a .npy; an .npz is written beside it")
+    output.add_argument(
+        "--sheet", type=Path, help="only show a dozen of them with every named expression: a picture file"
+    )
+    animated.add_argument("--size", type=int, help="pixels (default 128, of a sheet's pictures 256)")
+    animated.add_argument("--groups", type=int, help="by default as many as show every photograph once")
+    animated.add_argument("--seed", type=int, default=0, help="another one draws other photographs and expressions")
+    animated.add_argument("--shard", type=int, default=50, help="groups per file (default %(default)s)")
+    animated.add_argument("--photos-per-group", type=int, default=6, help="(default %(default)s)")
+    animated.add_argument("--people-per-group", type=int, default=4, help="rendered (default %(default)s)")
+    animated.add_argument("--expressions", type=int, default=6, help="per group (default %(default)s)")
+    animated.add_argument("--landmarks", type=Path, help="where they are kept (default landmarks.npz in the folder)")
     evaluation = commands.add_parser("evaluation", help="held-out people with every named expression")
     evaluation.add_argument("--people", type=int, default=48, help="(default %(default)s)")
     for command in (dataset, evaluation):
@@ -72,6 +90,35 @@ def _dataset(options: argparse.Namespace) -> None:
         size=options.size,
         seed=options.seed,
         jitter=options.jitter,
+        shard=options.shard,
+        progress=_report,
+    )
+
+
+def _animate(options: argparse.Namespace) -> None:
+    from flowxfer import images
+    from flowxfer.synth.album import Album
+    from flowxfer.synth.animated import animated_sheet, write_animated
+
+    if options.sheet:
+        images.check_writable_suffix(options.sheet)
+    album = Album.read(options.folder, options.landmarks)
+    if album.faceless:
+        where = "it" if len(album.faceless) == 1 else "them"
+        names = ", ".join(path.name for path in album.faceless)
+        print(f"passed over, for no face was found in {where}: {names}", file=sys.stderr)
+    if options.sheet:
+        images.save(animated_sheet(album, size=options.size or 256, seed=options.seed), options.sheet)
+        return
+    write_animated(
+        options.output,
+        album,
+        groups=options.groups,
+        people=options.people_per_group,
+        photographs=options.photos_per_group,
+        expressions=options.expressions,
+        size=options.size or 128,
+        seed=options.seed,
         shard=options.shard,
         progress=_report,
     )

@@ -7,7 +7,7 @@ parameters. People's seeds are split once and for all, so that nobody is in two 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,10 +25,17 @@ __all__ = [
     "EVALUATION_SEEDS",
     "EVALUATION_STRENGTHS",
     "TRAINING_START",
+    "Progress",
     "Shoot",
+    "levels",
+    "plan_group",
+    "stacked",
     "training_shards",
     "write_evaluation",
+    "write_pictures",
+    "write_shards",
     "write_training",
+    "write_truth",
 ]
 
 # Who may be in which set.
@@ -112,18 +119,15 @@ def write_training(
     if path.suffix != ".npy" or min(groups, people, expressions, shard) < 1:
         raise InputError(f"expected a .npy and at least one group, got {path.name!r} and {groups} groups of {people} "
                          f"people with {expressions} expressions")  # fmt: skip
-    files = []
-    for file, numbers in training_shards(path, groups, shard):
-        files.append(file)
-        if file.exists() and file.with_suffix(".npz").exists():
-            continue
-        plans = [_plan_group(seed, g, people, expressions) for g in numbers]
+
+    def write(file: Path, numbers: range) -> None:
+        plans = [plan_group(seed, g, people, expressions) for g in numbers]
         shape = (len(plans), people, 1 + 2 * expressions, size, size, 3)
-        shots = ((Shoot.sample(s, jitter=jitter), _levels(plan)) for plan in plans for s in plan["seeds"])
-        attributes = _write_pictures(file, shape, shots, progress)
-        arrays = {key: np.stack([plan[key] for plan in plans]) for key in plans[0]}
-        _write_truth(file, arrays, {k: v.reshape(len(plans), people, *v.shape[1:]) for k, v in attributes.items()})
-    return files
+        shots = ((Shoot.sample(s, jitter=jitter), levels(plan)) for plan in plans for s in plan["seeds"])
+        attributes = _write_shots(file, shape, shots, progress)
+        write_truth(file, stacked(plans), {k: v.reshape(shape[:2] + v.shape[1:]) for k, v in attributes.items()})
+
+    return write_shards(path, groups, shard, write)
 
 
 def write_evaluation(
@@ -148,13 +152,24 @@ def write_evaluation(
     vectors = [NEUTRAL] + [expression(name, strength=s) for name in NAMED for s in EVALUATION_STRENGTHS]
     seeds = np.array(EVALUATION_SEEDS[:people])
     shots = ((Shoot.sample(int(seed), jitter=jitter), vectors) for seed in seeds)
-    attributes = _write_pictures(path, (people, len(vectors), size, size, 3), shots, progress)
+    attributes = _write_shots(path, (people, len(vectors), size, size, 3), shots, progress)
     truth = {"seeds": seeds, "names": np.array(list(NAMED)), "strengths": np.array(EVALUATION_STRENGTHS)}
-    _write_truth(path, truth, attributes)
+    write_truth(path, truth, attributes)
     return path
 
 
-def _plan_group(seed: int, group: int, people: int, count: int) -> dict[str, np.ndarray]:
+def write_shards(path: Path, groups: int, shard: int, write: Callable[[Path, range], None]) -> list[Path]:
+    """Write the shards of a set that are not there yet, so that a stopped run goes on; list all of them."""
+    files = []
+    for file, numbers in training_shards(path, groups, shard):
+        files.append(file)
+        if not (file.exists() and file.with_suffix(".npz").exists()):
+            write(file, numbers)
+    return files
+
+
+def plan_group(seed: int, group: int, people: int, count: int) -> dict[str, np.ndarray]:
+    """Draw a group's people and what they show: ``seeds``, ``expressions`` and ``strengths``, as in the ``.npz``."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, group, 3])))
     first = TRAINING_START * (1 + seed) + group * people
     return {
@@ -164,32 +179,51 @@ def _plan_group(seed: int, group: int, people: int, count: int) -> dict[str, np.
     }
 
 
-def _levels(plan: dict[str, np.ndarray]) -> list[np.ndarray]:
+def stacked(plans: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The plans of a shard's groups as arrays of them all."""
+    return {key: np.stack([plan[key] for plan in plans]) for key in plans[0]}
+
+
+def levels(plan: dict[str, np.ndarray]) -> list[np.ndarray]:
     """List the expressions of one person's pictures, in order."""
     pairs = zip(plan["expressions"].astype(np.float64), plan["strengths"].astype(np.float64), strict=True)
     return [NEUTRAL] + [vector for full, strength in pairs for vector in (full, strength * full)]
 
 
-def _write_pictures(
-    path: Path,
-    shape: tuple[int, ...],
-    shots: Iterator[tuple[Shoot, list[np.ndarray]]],
-    progress: Progress | None,
-) -> dict[str, np.ndarray]:
-    """Render to a .npy that appears when it is complete; return the people's attributes."""
-    total, done, people, start = int(np.prod(shape[:-3])), 0, [], time.perf_counter()
+def write_pictures(
+    path: Path, shape: tuple[int, ...], pictures: Iterable[np.ndarray], progress: Progress | None
+) -> None:
+    """Write pictures one by one to a .npy of a shape (…, pictures of a person, size, size, 3), there when complete."""
+    total, each, start = int(np.prod(shape[:-3])), shape[-4], time.perf_counter()
     with replacing(path) as temporary:
-        pictures = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        flat = pictures.reshape(total, *shape[-3:])
-        for shoot, vectors in shots:
-            for vector in vectors:
-                flat[done] = shoot.picture(vector, size=shape[-2])
-                done += 1
-            people.append(_attributes(shoot.sitter.person))
-            if progress:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        flat = array.reshape(total, *shape[-3:])
+        for done, picture in enumerate(pictures, start=1):
+            flat[done - 1] = picture
+            if progress and done % each == 0:
                 progress(done, total, done / (time.perf_counter() - start))
-        pictures.flush()
-        del flat, pictures
+        array.flush()
+        del flat, array
+
+
+def write_truth(path: Path, *arrays: dict[str, np.ndarray]) -> None:
+    """Write what is known of a set's pictures to the .npz beside them."""
+    with replacing(path.with_suffix(".npz")) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **{k: v for part in arrays for k, v in part.items()})
+
+
+def _write_shots(
+    path: Path, shape: tuple[int, ...], shots: Iterable[tuple[Shoot, list[np.ndarray]]], progress: Progress | None
+) -> dict[str, np.ndarray]:
+    """Render people with their expressions to a .npy; return the people's attributes."""
+    people = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for shoot, vectors in shots:
+            people.append(_attributes(shoot.sitter.person))
+            yield from (shoot.picture(vector, size=shape[-2]) for vector in vectors)
+
+    write_pictures(path, shape, pictures(), progress)
     return {key: np.array([person[key] for person in people]) for key in people[0]}
 
 
@@ -203,8 +237,3 @@ def _attributes(person: Person) -> dict[str, object]:
         "hair_colour": person.hair_colour,
         "beard": person.look.beard,
     }
-
-
-def _write_truth(path: Path, arrays: dict[str, np.ndarray], attributes: dict[str, np.ndarray]) -> None:
-    with replacing(path.with_suffix(".npz")) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays, **attributes)

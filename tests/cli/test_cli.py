@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -434,3 +436,20 @@ def test_a_reader_that_leaves_early_is_no_error():
 
 def test_the_root_logger_is_left_alone():
     assert not logging.getLogger("flowxfer").handlers
+
+
+@pytest.mark.parametrize("field", ["name", "licence", "\x1b]0;field\x07"])
+def test_a_bundle_does_not_steer_the_terminal(tiny_bundle, tmp_path, field):
+    folder = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    values = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(values | {field: "a\x1b[2J\x1b]0;title\x07"}))
+    result = run(f"info {folder}", 2)
+    assert result.stderr.startswith("flowxfer: expected the fields of a manifest in ")
+    assert result.stderr.strip("\n").isprintable()
+
+
+def test_a_file_name_does_not_steer_the_terminal(tmp_path):
+    result = runner.invoke(app, ["info", str(tmp_path / "a\x1b[2J")])
+    assert result.exit_code == 2
+    assert result.stderr.strip("\n").isprintable()
+    assert r"\x1b[2J" in result.stderr

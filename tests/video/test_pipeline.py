@@ -13,7 +13,7 @@ import pytest
 
 from flowxfer.faces import align, paste_change
 from flowxfer.video.io.frames import Frame
-from flowxfer.video.pipeline import Step, changed, pasted, run
+from flowxfer.video.pipeline import Progress, Step, changed, pasted, run
 from flowxfer.video.prefetch import prefetch
 from tests.video.beacons import Beacons, picture
 
@@ -229,3 +229,43 @@ def test_ctrl_c_ends_everything():
     sink = Memory()
     assert isinstance(go(steps(200), sink, progress=progress), KeyboardInterrupt)
     assert len(sink.frames) == 5
+
+
+# ---------------------------------------------------------------- where nothing comes
+
+
+class CancelledError(Exception):
+    """What a callback raises to end a run."""
+
+
+def test_a_run_is_ended_while_no_frame_comes():
+    """A film may take long from one frame to the next, and who waits for it may be gone."""
+    go_on, told = threading.Event(), []
+
+    def stuck():
+        yield from steps(1)
+        go_on.wait(SECONDS)
+
+    def cancel(progress):
+        told.append(progress)
+        if len(told) > 1:
+            raise CancelledError
+
+    began = time.monotonic()
+    with pytest.raises(CancelledError):
+        run(
+            stuck(),
+            [(lambda steps: pasted(steps, paste_change), 1)],
+            Memory(),
+            record=lambda step: {},
+            total=9,
+            progress=cancel,
+        )
+    assert time.monotonic() - began < 10
+    assert [(progress.done, progress.total) for progress in told] == [(1, 9), (1, 9)]
+    go_on.set()
+    within(lambda: [thread.join() for thread in stages_alive()])
+
+
+def test_before_the_first_frame_nobody_knows_how_long():
+    assert Progress.since(time.perf_counter() - 1, 0, 9) == Progress(0, 9, 0.0, None)

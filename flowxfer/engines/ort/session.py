@@ -18,6 +18,7 @@ from flowxfer.engines.ort.providers import CPU, CUDA, TENSORRT, activate, choose
 from flowxfer.engines.ort.session_pool import LARGEST, Bound, Graph, SessionPool
 from flowxfer.engines.ort.tensorrt import check_tensorrt, tensorrt_options
 from flowxfer.errors import ProviderError
+from flowxfer.latents import check_finite
 from flowxfer.types import Array, Images
 
 if TYPE_CHECKING:
@@ -77,13 +78,20 @@ class Session(Batched):
         self.numerics = _numerics(bundle.manifest.precision, options.tf32, self.providers[0])
 
     def encode(self, images: Images, bin_width: int) -> list[Chunk]:
-        """Map images (N, S, S, 3) to latents on the device."""
+        """Map images (N, S, S, 3) to latents on the device.
+
+        Raises:
+            BundleError: they are not finite, which is looked at on a CPU alone.
+        """
 
         def run(part: slice) -> Chunk:
             count = part.stop - part.start
             batch = _padded(images[part], self._bucket(count))
             feed = {"image": batch, "bin_width": np.array(bin_width, np.float32)}
-            return Chunk(tuple(_run(self._encode, feed, self._names, self.device)), count)
+            values = tuple(_run(self._encode, feed, self._names, self.device))
+            if self.device == "cpu":  # on a GPU they would have to be copied for it
+                check_finite(value.numpy() for value in values)
+            return Chunk(values, count)
 
         return list(self._batches(len(images), run))
 

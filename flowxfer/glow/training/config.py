@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flowxfer.bundle.config import GlowConfig
-from flowxfer.errors import InputError
+from flowxfer.errors import InputError, reason
 from flowxfer.glow.model import LatentKind
 
 Precision = Literal["float32", "bfloat16"]
@@ -180,7 +180,7 @@ class TrainingConfig:
         """
         try:
             return cls.from_dict(tomllib.loads(Path(path).read_text("utf-8-sig")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"expected a TOML file at {path}: {error}") from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+            raise InputError(f"expected a TOML file at {path}: {reason(error)}") from error
         except InputError as error:
             raise InputError(f"{path}: {error}") from error

@@ -35,9 +35,10 @@ def _mean(values: list[float]) -> float:
 class Report:
     """The files of one run in its output folder.
 
-    ``steps.csv`` has means over ``log_steps`` steps; ``validation.csv`` and ``people.csv`` have the held-out measures
-    of the averaged weights per expression, by a donor's difference (``flow``), by what the learned actions are of it
-    (``actions``) and by the same arithmetic on pixels; ``pictures/`` has samples and transfers.
+    ``steps.csv`` has means over ``log_steps`` steps, in a resumed run first over those since; ``validation.csv`` and
+    ``people.csv`` have the held-out measures of the averaged weights per expression, by a donor's difference
+    (``flow``), by what the learned actions are of it (``actions``) and by the same arithmetic on pixels; ``pictures/``
+    has samples and transfers.
 
     Args:
         config: of the run.
@@ -61,9 +62,9 @@ class Report:
         self._figures: list[Figures] = []
 
     def add(self, trainer: Trainer, figures: Figures) -> None:
-        """Note one step's figures; write a row when enough have come."""
+        """Note one step's figures; write a row at each multiple of ``log_steps``, wherever the run was resumed."""
         self._figures.append(figures)
-        if len(self._figures) < self.config.log_steps:
+        if trainer.step % self.config.log_steps:
             return
         means = {name: _mean([asdict(f)[name] for f in self._figures]) for name in asdict(figures)}
         self._figures.clear()

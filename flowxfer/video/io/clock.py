@@ -19,6 +19,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
+from flowxfer.video.io.bounds import bounded
 from flowxfer.video.io.container import open_film
 
 __all__ = ["Clock", "InOrder", "clock_of"]
@@ -78,7 +79,8 @@ def clock_of(container: InputContainer, path: Path) -> Clock:
 @lru_cache(maxsize=64)
 def _read(path: Path, size: int, changed: int) -> Clock:
     with open_film(path) as film:
-        return _breaks(film.demux(), {stream.index for stream in film.streams if stream.type in ("audio", "video")})
+        telling = {stream.index for stream in film.streams if stream.type in ("audio", "video")}
+        return _breaks(bounded(film, *film.streams), telling)
 
 
 def _breaks(packets: Iterable[Packet[Any]], telling: set[int]) -> Clock:

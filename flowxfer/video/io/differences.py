@@ -14,6 +14,7 @@ from av.sidedata.sidedata import Type
 from av.stream import DataStream
 from av.video.frame import VideoFrame
 
+from flowxfer.video.io.bounds import bounded
 from flowxfer.video.io.container import open_film
 from flowxfer.video.io.film_source import FilmSource
 
@@ -83,6 +84,6 @@ def _said(film: InputContainer) -> Iterator[str]:
 
 def _times(film: InputContainer) -> Iterator[Fraction]:
     picture = film.streams.best("video")
-    for packet in film.demux(picture) if picture is not None else ():
+    for packet in bounded(film, picture) if picture is not None else ():
         if packet.pts is not None:
             yield packet.pts * packet.time_base

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
+from flowxfer.video.io.bounds import bounded, check_size
 from flowxfer.video.io.clock import InOrder, clock_of
 from flowxfer.video.io.colours import is_transparent
 from flowxfer.video.io.container import open_film
@@ -167,7 +168,8 @@ class FilmSource(Source):
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Decode, past what is damaged."""
         stream.thread_type = "AUTO"
-        packets = container.demux(stream)
+        check_size(stream, self.path)
+        packets = bounded(container, stream)
         if self.clock.breaks:
             packets = self.clock.steady(packets)
         order = InOrder() if container.format.name in _UNORDERED else None

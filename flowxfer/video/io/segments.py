@@ -152,4 +152,9 @@ class SegmentedSink:
             full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
             what = "the disk is full" if full else f"{self._work.output} cannot be written: {error}"
             way_out = "free some space and resume" if full else "resume when it can"
-            raise VideoError(f"{what}; what was done is kept in {self._work.folder}, {way_out}") from error
+            kept = (
+                f"what was done is kept in {self._work.folder}, {way_out}"
+                if self._work.segments
+                else "nothing was done yet"
+            )
+            raise VideoError(f"{what}; {kept}") from error

@@ -65,6 +65,12 @@ def test_a_wrong_file_is_one_clear_error(tmp_path: Path, text: str, message: str
     assert str(path) in str(raised.value)
 
 
+def test_a_deeply_nested_file_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text("output = " + "[" * 100_000)
+    with pytest.raises(InputError, match="expected a TOML file at .*deep.toml: maximum recursion depth exceeded"):
+        TrainingConfig.load(tmp_path / "deep.toml")
+
+
 def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a TOML file at .*none.toml: .*No such file"):
         TrainingConfig.load(tmp_path / "none.toml")

@@ -77,6 +77,19 @@ def test_resume_continues_the_logs(paired: Paired) -> None:
     assert [row["step"] for row in rows(Path(paired().output) / "steps.csv")] == ["1", "2", "3", "4", "5"]
 
 
+def test_a_resumed_run_writes_at_the_steps_that_an_uninterrupted_one_writes_at(paired: Paired) -> None:
+    train(paired(steps=3, log_steps=2))
+    train(paired(steps=7, log_steps=2), resume=True)
+    assert [row["step"] for row in rows(Path(paired().output) / "steps.csv")] == ["2", "4", "6"]
+
+
+def test_a_log_whose_last_row_a_kill_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"step,bits\n1,0.5\n2,0.4\n3\n\xff\xff,\n4,")
+    CsvLog(path, ("step", "bits"), step=9)
+    assert rows(path) == [{"step": "1", "bits": "0.5"}, {"step": "2", "bits": "0.4"}, {"step": "4", "bits": ""}]
+
+
 def test_sittings_make_up_a_run(paired: Paired) -> None:
     straight = load_file(train(paired(output=paired().output + "_straight")))
     steps: list[int] = []
