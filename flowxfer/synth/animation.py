@@ -140,6 +140,8 @@ def _mouth(face: Points, portrait: Portrait, landmarks: Points, donor: Portrait,
     """Lay the inside of a donor's mouth into a face (S, S, 3) whose inner lips are at ``landmarks``."""
     size = len(face)
     inside = share * gaussian_filter(_between(landmarks[UPPER_LIP], landmarks[LOWER_LIP], size), _SOFT * size)
+    if not inside.any():  # of a face in profile, or at the picture's border
+        return face
     rows, columns = (slice(hit[0], hit[-1] + 1) for hit in (np.flatnonzero(inside.any(axis)) for axis in (1, 0)))
     y, x = np.mgrid[rows, columns] + 0.5
     source = donor.landmarks[_INNER_LIPS]
@@ -169,11 +171,9 @@ def _laid(under: Points, over: Points, opacity: Points) -> Points:
 
 def _between(upper: Points, lower: Points, size: int) -> Points:
     """How far each pixel lies between two curves, (n, 2) each, that run from side to side: (size, size)."""
-    y = np.arange(size)[:, None] + 0.5
-    top, bottom = (
-        _heights(curve, (np.arange(size) + 0.5).astype(np.float64), outside)
-        for curve, outside in ((upper, np.inf), (lower, -np.inf))
-    )
+    y: Points = np.arange(size, dtype=np.float64)[:, None] + 0.5
+    x = y.ravel()
+    top, bottom = _heights(upper, x, np.inf), _heights(lower, x, -np.inf)
     return np.clip(y - top + 0.5, 0, 1) * np.clip(bottom - y + 0.5, 0, 1)
 
 

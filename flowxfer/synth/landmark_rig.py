@@ -88,7 +88,7 @@ _GAIN = {
     "mouthPucker": 1.4,
 }
 _RISE = 0.2  # of the lid gap, which the lower lid closes
-_CREASE, _SOCKET = 0.7, 0.47  # of the fall of a lid, which the skin above takes part in, or it would stretch to streaks
+_CREASE, _SOCKET = 0.8, 0.55  # of the fall of a lid, which the skin above takes part in, or it would stretch to streaks
 
 
 class Portrait(NamedTuple):
