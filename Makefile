@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test docs lint bench audit fuzz clean
+.PHONY: demo test docs lint bench audit minimum wheel fuzz clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/flowxfer demo --force
@@ -29,6 +29,24 @@ lint: $(VENV)/lint.stamp
 audit: | $(VENV)/bin/python
 	$(PIP) pip-audit
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
+# The tests with the lowest version that setup.cfg allows of every dependency, those of the extras EXTRAS among them. ALSO
+# names what else to install, in any version: EXTRAS='cpu video' ALSO='torch onnx pytest hypothesis' TESTS=tests/video.
+MINIMUM := .cache/minimum
+EXTRAS ?= test
+minimum:
+	$(PYTHON) -m venv --clear $(MINIMUM)
+	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(MINIMUM)/bin/uv pip compile --quiet --resolution lowest-direct --python $(MINIMUM)/bin/python \
+		--output-file $(MINIMUM)/lowest.txt $(EXTRAS:%=--extra %) setup.cfg
+	$(MINIMUM)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement $(MINIMUM)/lowest.txt --editable . $(ALSO)
+	$(MINIMUM)/bin/python -m pytest $(TESTS)
+
+# The same commit gives the same bytes: dates in the wheel are the commit's.
+wheel: | $(VENV)/bin/python
+	rm -rf build
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 # Inputs that coverage leads to; FUZZ_SECONDS for each parser. What fails lies in findings/.
 FUZZ_SECONDS ?= 60

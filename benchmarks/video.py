@@ -71,7 +71,7 @@ def performer(transferer: Transferer) -> tuple[np.ndarray, np.ndarray]:
 def stages(film: Path, folder: Path, transferer: Transferer, codec: str) -> dict[str, float]:
     """Milliseconds of CPU time a frame, by stage."""
     expression, neutral = performer(transferer)
-    change = Edit(transferer, transferer.encode(expression), transferer.mean(neutral), ALPHA, Smoothing(0))
+    change = Edit(transferer, transferer.direction(expression, neutral), ALPHA, Smoothing(0))
     transferer.transfer(np.stack([expression] * transferer.batch_size), expression, neutral)  # warm up
     tracker, spent = Tracker(transferer.size), dict[str, float]()
 

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from .weights_file import WeightsFile
+from flowxfer.bundle.graph_check import IR_VERSION, OPSET
 
-OPSET = 18  # the first in which Split has num_outputs; ONNX Runtime 1.20 and TensorRT 10 read it
-IR_VERSION = 9
+from .weights_file import WeightsFile
 
 Dimension = int | str
 

@@ -1,9 +1,8 @@
 """Engines from a bundle for TensorRT: ``python -m flowxfer.export.engines FOLDER``, with TensorRT's Python package.
 
-What ``build.sh`` does with trtexec, with two things more: tactics that were timed once are remembered in a timing
-cache, and an engine that was built on this machine from these very graphs is kept. Needs ``tensorrt``, version 10 for
-ONNX Runtime, 10 or 11 for Triton or one's own runtime, and a GPU; it was written to the documented interface and has
-not been run.
+Tactics that were timed once are remembered in a timing cache, and an engine that was built on this machine from these
+very graphs is kept. Needs ``tensorrt``, version 10 for ONNX Runtime, 10 or 11 for Triton or one's own runtime, and a
+GPU; it was written to the documented interface and has not been run.
 """
 
 from __future__ import annotations

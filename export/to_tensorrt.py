@@ -1,7 +1,7 @@
-"""A bundle for TensorRT: graphs that it takes, the profiles of its engines, and what builds them.
+"""A bundle for TensorRT: graphs that it takes, and the profiles of its plans.
 
 ``flowxfer.Transferer(folder, providers=["tensorrt"])`` runs such a bundle through ONNX Runtime, which builds engines
-itself. Engines for another runtime, such as Triton, come from ``build.sh`` or from :mod:`flowxfer.export.engines`.
+itself. Plans for another runtime, such as Triton, come from :mod:`flowxfer.export.engines`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from flowxfer.bundle import (
 )
 from flowxfer.bundle.folded import Folded
 from flowxfer.bundle.unfolding import FoldedBundle
-from flowxfer.engines.batching import Profile, profiles, shapes_text
+from flowxfer.engines.batching import profiles
 from flowxfer.engines.ort.providers import runtime
 from flowxfer.errors import InputError
 from flowxfer.glow.model import Glow
@@ -40,7 +40,6 @@ from .tensorrt_graphs import TensorRTGraphs
 from .weights_file import WeightsFile
 
 LARGEST_BATCH = 32
-BUILD = "build.sh"
 
 __all__ = ["LARGEST_BATCH", "bundle_to_tensorrt", "to_tensorrt"]
 
@@ -110,35 +109,10 @@ def _write(model: Folded, manifest: Manifest, largest_batch: int, folder: Path) 
     with WeightsFile(folder / WEIGHTS) as weights:
         write_graphs(TensorRTGraphs(model, weights, precision=manifest.precision), folder, manifest.latents)
     names = [ENCODE, DECODE] if manifest.latents == "eps" else [ENCODE, DECODE, SAMPLE]
-    by_graph = {name: profiles(manifest, name, largest_batch) for name in names}
-    values = {name: [dataclasses.asdict(profile) for profile in of] for name, of in by_graph.items()}
+    values = {name: [dataclasses.asdict(of) for of in profiles(manifest, name, largest_batch)] for name in names}
     (folder / TENSORRT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    (folder / BUILD).write_text(_script(by_graph), encoding="utf-8")
-    (folder / BUILD).chmod(0o755)
 
 
 def _checked(manifest: Manifest, figures: dict[str, float], folder: Path) -> Manifest:
     parity.check(figures, PRECISIONS[manifest.precision][1])
     return finish(manifest, figures, folder)
-
-
-def _script(by_graph: dict[str, list[Profile]]) -> str:
-    """A shell script that builds an engine of each graph with TensorRT's own tool."""
-    lines = [
-        "#!/bin/sh",
-        "# Builds an engine of each graph into the folder $1, or here; it serves this GPU and this TensorRT alone.",
-        "# --noTF32: the state is float32 and TF32 would round it. --stronglyTyped: the types are the graph's own.",
-        "set -e",
-        'cd "$(dirname "$0")"',
-        "output=${1:-.}",
-    ]
-    for name, of in by_graph.items():
-        options = [
-            "trtexec --skipInference --stronglyTyped --noTF32",
-            f'--onnx={name} --saveEngine="$output/{Path(name).stem}.plan" --timingCacheFile="$output/timing.cache"',
-        ]
-        for index, profile in enumerate(of):
-            shapes = zip(("min", "opt", "max"), (profile.smallest, profile.best, profile.largest), strict=True)
-            options.append(f"--profile={index} " + " ".join(f"--{kind}Shapes={shapes_text(of)}" for kind, of in shapes))
-        lines += ["", " \\\n    ".join(options)]
-    return "\n".join(lines) + "\n"

@@ -39,13 +39,26 @@ __all__ = [
     "ShapeError",
     "VideoError",
     "WeightsError",
+    "printable",
     "reason",
+    "shortened",
+    "unimportable",
 ]
 
 
+def printable(text: str) -> str:
+    """The text with escapes for what a terminal would obey instead of show, line breaks apart."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
 def reason(error: BaseException) -> str:
-    """What an exception of another library says, as a part of a sentence: on one line, of at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """What an exception of another library says, as a part of a sentence; see :func:`shortened`."""
+    return shortened(error) or type(error).__name__
+
+
+def shortened(what: object) -> str:
+    """What somebody sent, as a part of a sentence: on one line, printable, of at most 200 characters."""
+    text = printable(" ".join(str(what)[:2000].split()))
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
@@ -122,3 +135,17 @@ class MissingExtraError(FlowxferError, ImportError):
         super().__init__(
             f"{purpose} needs {package}, which is not installed; pip install 'flowxfer[{extra}]' brings it"
         )
+
+
+def unimportable(error: ImportError, package: str, extra: str, purpose: str) -> FlowxferError:
+    """The error for an import that failed: the package is missing, or it is there and does not start.
+
+    Args:
+        error: what the import raised.
+        package: as of :class:`MissingExtraError`.
+        extra: likewise.
+        purpose: likewise.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return MissingExtraError(package, extra, purpose)
+    return InputError(f"{purpose} needs {package}, which is installed and does not start: {reason(error)}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import hashlib
 import logging
 import os
 import shutil
@@ -23,11 +24,23 @@ from pathlib import Path
 
 from flowxfer.errors import InputError
 
-__all__ = ["destination", "flows_on", "put", "replacing", "same_file", "sync", "temporary_folder"]
+__all__ = [
+    "destination",
+    "flows_on",
+    "hidden_beside",
+    "locked_folder",
+    "put",
+    "read_regular",
+    "replacing",
+    "same_file",
+    "sync",
+    "temporary_folder",
+]
 
 log = logging.getLogger(__name__)
 
 _PREFIX = ".flowxfer-"
+_LONGEST_NAME = 255  # bytes, on nearly every file system
 _MOST_LINKS = 40  # as Linux follows
 
 
@@ -56,6 +69,10 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
             yield temporary
             temporary.chmod(_usual_mode() if mode is None else mode)  # mkstemp lets only the owner read
             put(temporary, path, keep_mode=mode is None)
+        except OSError as error:
+            if error.filename is None:  # a write that fails does not say where
+                error.filename = os.fspath(path)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -133,6 +150,57 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     _remove_leftovers(parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as name, _locked(Path(name)):
         yield Path(name)
+
+
+def locked_folder(parent: Path, prefix: str) -> tuple[Path, object]:
+    """Make a folder for the life of this process, and remove those that dead processes of this user left.
+
+    Args:
+        parent: where it is made; others may write there too, as in the system's temporary folder.
+        prefix: of its name, and of theirs.
+
+    Returns:
+        The folder, and what holds its lock as long as it lives.
+    """
+    for leftover in parent.glob(f"{prefix}*"):
+        try:
+            state = leftover.lstat()
+            if not stat.S_ISDIR(state.st_mode) or (hasattr(os, "getuid") and state.st_uid != os.getuid()):
+                continue
+            with _locked(leftover) as alone:
+                if alone:
+                    shutil.rmtree(leftover)
+        except OSError as error:
+            log.debug("%s stays: %s", leftover, error)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    lock = _locked(folder)
+    lock.__enter__()
+    return folder, lock
+
+
+def read_regular(path: Path, largest: int) -> bytes:
+    """The bytes of a file that is one: a device may have no end, and a pipe no writer.
+
+    Raises:
+        OSError: there is none, or something else.
+        ValueError: it has more than ``largest`` bytes.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "expected a regular file", os.fspath(path))
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise ValueError(f"it has more than {largest} bytes")
+    return data
+
+
+def hidden_beside(path: Path, ending: str) -> Path:
+    """Name a hidden file for another's sake, ``.NAME.ending`` beside it; a name that would be too long is cut short."""
+    name = f".{path.name}.{ending}"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+        name = f".{path.name[: _LONGEST_NAME // 8]}-{digest}.{ending}"
+    return path.with_name(name)
 
 
 def sync(path: Path) -> None:

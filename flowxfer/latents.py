@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from flowxfer.errors import InputError, LatentsError, reason
+from flowxfer.errors import BundleError, InputError, LatentsError, reason, shortened
 from flowxfer.files import replacing
 from flowxfer.types import Alpha, Array, Chunk
+
+LARGEST_ALPHA = 1000
+"""Beyond any face: what is drawn there is noise, and far beyond numbers overflow."""
 
 MODEL_KEY = "flowxfer.model"
 NUMERICS_KEY = "flowxfer.numerics"
 
-__all__ = ["Alpha", "Array", "Latents"]
+__all__ = ["Alpha", "Array", "Latents", "alpha_per_level", "check_finite"]
 
 
 class Latents:
     """The latents of N faces.
 
-    ``+``, ``-`` and multiplication by a number, or by one number per level, act on every level. Two models' latents do
-    not mix, and no more do those of two precisions, engines or devices, for latents give every pixel back only where
-    they came from: each carries the hash of its model and what computed it. Latents that a model has encoded stay on
-    its device until ``levels`` is read.
+    ``+``, ``-`` and multiplication by a number, or by one number per level, act on every level. Latents of different
+    models do not mix, nor do those of different precisions, engines or devices: every pixel comes back only where the
+    latents came from, so each carries the hash of its model and what computed it. Latents that a model has encoded stay
+    on its device until ``levels`` is read.
 
     Args:
         levels: one array (N, C, H, W) per level, float32 or float64 as the model has them.
@@ -151,11 +155,14 @@ class Latents:
             path: of the file.
             metadata: what it is to say beside the model and what computed them.
         """
+        with replacing(Path(path)) as temporary:
+            temporary.write_bytes(self.to_bytes(metadata=metadata))  # not save_file(), whose errors hide ENOSPC
+
+    def to_bytes(self, *, metadata: Mapping[str, str] | None = None) -> bytes:
+        """The bytes of the file that :meth:`save` writes, the same ones each time."""
         arrays = {f"z{index}": np.ascontiguousarray(level) for index, level in enumerate(self.levels)}
         ours = {MODEL_KEY: self.model_hash} | ({NUMERICS_KEY: self.numerics} if self.numerics else {})
-        with replacing(Path(path)) as temporary:
-            # Not save_file(), whose errors do not say ENOSPC.
-            temporary.write_bytes(save(arrays, {**(metadata or {}), **ours}))
+        return _ordered(save(arrays, {**(metadata or {}), **ours}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Latents:
@@ -165,24 +172,64 @@ class Latents:
             LatentsError: the file is missing, damaged, or holds no latents of flowxfer.
         """
         try:
-            with safe_open(path, framework="np") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError, TypeError) as error:
+            data = Path(path).read_bytes()
+        except OSError as error:
             raise LatentsError(
                 f"expected a safetensors file at {path}, but it cannot be read: {reason(error)}"
             ) from error
+        return cls.from_bytes(data, str(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "these bytes") -> Latents:
+        """Read what :meth:`to_bytes` made.
+
+        Args:
+            data: of a safetensors file.
+            name: what to call it in an error.
+
+        Raises:
+            LatentsError: it is damaged, or holds no latents of flowxfer.
+        """
+        try:
+            arrays = load(data)
+            metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__") or {}
+        except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise LatentsError(
+                f"expected a safetensors file in {name}, but it cannot be read: {reason(error)}"
+            ) from error
         names = [f"z{index}" for index in range(len(arrays))]
         if MODEL_KEY not in metadata or sorted(arrays) != sorted(names) or not names:
-            raise LatentsError(f"expected latents that flowxfer saved in {path}, got arrays {sorted(arrays)}")
-        return cls([arrays[name] for name in names], metadata[MODEL_KEY], metadata.get(NUMERICS_KEY))
+            got = shortened(sorted(arrays))
+            raise LatentsError(f"expected latents that flowxfer saved in {name}, got arrays {got}")
+        return cls([arrays[each] for each in names], metadata[MODEL_KEY], metadata.get(NUMERICS_KEY))
+
+
+def check_finite(levels: Iterable[Array]) -> None:
+    """Refuse what a model made of faces if it is no latents.
+
+    Raises:
+        BundleError: a number is infinite, or none.
+    """
+    if not all(np.isfinite(level).all() for level in levels):
+        raise BundleError(
+            "expected finite latents of these faces, got others: the model's weights are damaged, or too wild for them;"
+            " fetch it or export it again"
+        )
+
+
+def _ordered(data: bytes) -> bytes:
+    """A safetensors file with the names in its header in their order, which is another each time as it is written."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # numbers begin at a multiple of eight
+    return len(header).to_bytes(8, "little") + header + data[end:]
 
 
 def alpha_per_level(alpha: Alpha, levels: int) -> Array:
     """``alpha`` as (1, 1) for all levels or (1, levels).
 
     Raises:
-        InputError: it is neither one finite number nor one per level.
+        InputError: it is neither one number nor one per level, or beyond :data:`LARGEST_ALPHA`.
     """
     try:
         values = np.atleast_1d(np.asarray(alpha, np.float64))
@@ -190,4 +237,6 @@ def alpha_per_level(alpha: Alpha, levels: int) -> Array:
         values = np.empty((0, 0))
     if values.ndim != 1 or len(values) not in (1, levels) or not np.isfinite(values).all():
         raise InputError(f"expected alpha to be a finite number, or one for each of the {levels} levels, got {alpha!r}")
+    if np.abs(values).max() > LARGEST_ALPHA:
+        raise InputError(f"expected alpha from -{LARGEST_ALPHA} to {LARGEST_ALPHA}, got {alpha!r}; 1 transfers in full")
     return values[None]

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from flowxfer.bundle import Bundle, LatentKind, Manifest, Precision
-from flowxfer.directions import Attributes
+from flowxfer.directions import Attributes, ExpressionReader
 from flowxfer.engines.options import EngineOptions, tf32_of
 from flowxfer.engines.protocol import EngineName
 from flowxfer.engines.round_trip import check_round_trip, lost
@@ -50,6 +50,7 @@ class Transferer:
         precision: the exact precision that PyTorch computes in, such as ``"exact-bf16"``; None takes the model's own.
         tf32: on a GPU, multiply the nets' numbers in TF32: faster, with a float32 model that has a float64 state only.
         cuda_graphs: on a GPU, start each graph as one CUDA graph, captured once for each batch size.
+        plain: add the paper's expression vector even where the model brings a reader of expressions (:attr:`reader`).
         variant: deprecated: ``"tf32"`` is ``tf32=True``, and the others never changed anything.
 
     Raises:
@@ -79,6 +80,7 @@ class Transferer:
         precision: Precision | None = None,
         tf32: bool = False,
         cuda_graphs: bool = False,
+        plain: bool = False,
         variant: str | None = None,
     ) -> None:
         self._bundle = Bundle.open(hub.resolve(model))
@@ -95,7 +97,8 @@ class Transferer:
             cuda_graphs=cuda_graphs,
         )
         self._session = start(self._bundle, options)
-        self._anew = partial(Transferer, self._bundle.path, **dataclasses.asdict(options))
+        self._plain = plain
+        self._anew = partial(Transferer, self._bundle.path, plain=plain, **dataclasses.asdict(options))
         self._nowhere = self._session.upload([np.zeros((1, *shape)) for shape in self.manifest.latent_shapes])
         check_round_trip(self._session, self.manifest)
 
@@ -136,6 +139,20 @@ class Transferer:
         """
         return Attributes.of(self._bundle)
 
+    @cached_property
+    def reader(self) -> ExpressionReader | None:
+        """What tells expression from light, hair and pose in a performer's pictures; None where the model brings none.
+
+        Raises:
+            LatentsError: its file is damaged, or another model's.
+        """
+        return ExpressionReader.of(self._bundle)
+
+    @property
+    def reads(self) -> bool:
+        """Whether :meth:`direction` reads the performer's expression; otherwise it subtracts."""
+        return not self._plain and self.reader is not None
+
     def encode(self, faces: Sources, *, quantize: bool = False) -> Latents:
         """Map aligned faces to latents, which stay on the device until they are asked for.
 
@@ -167,12 +184,16 @@ class Transferer:
         return self._latents([mean])
 
     def direction(self, expression: Faces, neutral: Faces) -> Latents:
-        """The expression vector ``z_expression − mean(z_neutral)``, one for each expression."""
+        """The expression vector ``z_expression − mean(z_neutral)``, one for each expression.
+
+        Where the model brings a :attr:`reader`, only what that reads as expression is left of it, unless ``plain``.
+        """
         expressions, neutrals = self._chunks(expression), self._chunks(neutral)
         count, others = _count(expressions), _count(neutrals)
         weights = np.hstack([np.eye(count), np.full((count, others), -1 / others)])
         difference = self._session.linear(weights, [*expressions, *neutrals])
-        return self._latents([difference])
+        vector = self._latents([difference])
+        return self.reader(vector) if self.reads and self.reader else vector
 
     def transfer(self, target: Faces, expression: Faces, neutral: Faces, alpha: Alpha = 0.4) -> Pixels:
         """Give targets an expression that somebody else performs.
@@ -276,7 +297,7 @@ class Transferer:
 
         Args:
             n: number of faces.
-            temperature: factor on the standard normal eps; lower is safer and plainer.
+            temperature: factor on the standard normal eps, 0 to 10; lower is safer and plainer.
             seed: for the same faces again.
 
         Returns:
@@ -284,6 +305,8 @@ class Transferer:
         """
         if n < 1:
             raise InputError(f"expected to sample at least 1 face, got {n}")
+        if not 0 <= temperature <= 10:
+            raise InputError(f"expected a temperature from 0 to 10, got {temperature!r}")
         rng = np.random.default_rng(seed)
         levels = [temperature * rng.standard_normal((n, *shape)) for shape in self.manifest.latent_shapes]
         return self._decoded(self._session.upload(levels), self._nowhere, np.zeros((n, 1)), kind="eps")

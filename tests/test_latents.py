@@ -5,7 +5,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from flowxfer import Latents
-from flowxfer.errors import LatentsError
+from flowxfer.errors import InputError, LatentsError
+from flowxfer.latents import alpha_per_level
 
 
 def latents(count=3, model="m", seed=0):
@@ -59,6 +60,17 @@ def test_saved_latents_come_back_to_the_bit(tmp_path, dtype):
     assert [file.name for file in tmp_path.iterdir()] == ["z.safetensors"]
 
 
+def test_bytes_are_those_of_the_file(tmp_path):
+    a = latents()
+    a.save(tmp_path / "z.safetensors", metadata={"a": "b"})
+    assert a.to_bytes(metadata={"a": "b"}) == (tmp_path / "z.safetensors").read_bytes()
+    b = Latents.from_bytes(a.to_bytes())
+    assert equal(a, b)
+    assert b.model_hash == a.model_hash
+    with pytest.raises(LatentsError, match="expected a safetensors file in an upload, but it cannot be read"):
+        Latents.from_bytes(a.to_bytes()[:-1], "an upload")
+
+
 def test_latents_of_two_models_do_not_mix():
     with pytest.raises(LatentsError, match="expected latents of model other.*got latents of model m"):
         latents(model="other") + latents(model="m")
@@ -87,3 +99,26 @@ def test_foreign_files_are_refused(tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(data[:-10])
     with pytest.raises(LatentsError, match="cannot be read"):
         Latents.load(tmp_path / "cut.safetensors")
+
+
+def test_the_same_latents_are_the_same_bytes(tmp_path):
+    """In other processes too, whose hashes of names differ."""
+    z = Latents([np.ones((1, 6, 2, 2)), np.zeros((1, 12, 1, 1))], "ab" * 32, "a test")
+    assert len({z.to_bytes(metadata={"b": "1", "a": "2", "c": "3"}) for _ in range(50)}) == 1
+    (tmp_path / "z").write_bytes(z.to_bytes())
+    assert all(np.array_equal(a, b) for a, b in zip(Latents.load(tmp_path / "z").levels, z.levels, strict=True))
+    z.save(tmp_path / "saved")
+    assert (tmp_path / "saved").read_bytes() == (tmp_path / "z").read_bytes()
+
+
+def test_thousands_of_names_are_a_short_sentence(tmp_path):
+    save_file({f"name{index}": np.zeros(1) for index in range(20_000)}, tmp_path / "z", {"flowxfer.model": "a"})
+    with pytest.raises(LatentsError) as caught:
+        Latents.load(tmp_path / "z")
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("alpha", [1e308, -1e308, 1001, [0, 0, 1e9]])
+def test_no_face_is_that_far_away(alpha):
+    with pytest.raises(InputError, match="expected alpha from -1000 to 1000, got .*; 1 transfers in full"):
+        alpha_per_level(alpha, 3)

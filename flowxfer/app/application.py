@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from flowxfer.app import attributes_tab, film_tab, other_tabs, style, transfer_tab
 from flowxfer.app.folder import FOLDER
 from flowxfer.app.making import Making
+from flowxfer.app.private import Private
 from flowxfer.app.studio import Studio
 from flowxfer.directions import Attributes
 from flowxfer.errors import InputError
 from flowxfer.provenance import Marks
 from flowxfer.transferer import Transferer
+from flowxfer.web.connections import Connection, room
+from flowxfer.web.hosts import Hosts
+
+Built = TypeVar("Built")
 
 __all__ = ["create_app", "serving"]
 
@@ -28,6 +42,8 @@ with their consent.
 """
 _SESSIONS = 200  # whose choices are kept in memory
 _WAITING = 64  # actions of all sessions
+_CONNECTIONS = 512
+_PATIENCE_S = 5
 
 
 def create_app(studio: Studio, making: Making) -> gr.Blocks:
@@ -63,6 +79,8 @@ def serving(
     host: str = "127.0.0.1",
     port: int | None = 7860,
     max_upload_bytes: int = 64 << 20,
+    max_files_bytes: int = 4 << 30,
+    hosts: Sequence[str] = (),
     marks: Marks | None = None,
     attributes: Attributes | None = None,
 ) -> Iterator[str]:
@@ -73,6 +91,8 @@ def serving(
         host: the address to listen at; loopback is heard on this machine only.
         port: likewise; None takes a free one.
         max_upload_bytes: of one file.
+        max_files_bytes: of all files that the app keeps at a time.
+        hosts: names that it may be called by beside ``host``, see :class:`flowxfer.web.hosts.Hosts`.
         marks: makes what results say of how they were made; by default that they are synthetic.
         attributes: the vectors that faces are moved along; by default those that come with the model.
 
@@ -82,34 +102,77 @@ def serving(
     port = _free_port(host, port or 0)
     making = Making()
     with tempfile.TemporaryDirectory(dir=FOLDER) as results:
-        page = create_app(Studio(flow, Path(results), marks=marks, attributes=attributes), making)
-        with _launched(page, host, port, max_upload_bytes, results) as address:
+        studio = Studio(flow, Path(results), marks=marks, attributes=attributes)
+        page = _in_a_loop(lambda: create_app(studio, making))
+        app = _in_a_loop(lambda: _mounted(page, host, port, max_upload_bytes, results))
+        guarded = Hosts(Private(app, FOLDER, max_files_bytes), [host, *hosts])
+        with _served(guarded, host, port):
             try:
-                yield address
+                yield f"http://{f'[{host}]' if ':' in host else host}:{port}/"
             finally:
                 making.close()
+                page.is_running = False  # its answers that go on and on end by this
 
 
-@contextmanager
-def _launched(page: gr.Blocks, host: str, port: int, max_upload_bytes: int, results: str) -> Iterator[str]:
-    _, address, _ = page.launch(
+def _mounted(page: gr.Blocks, host: str, port: int, max_upload_bytes: int, results: str) -> FastAPI:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_middleware(CORSMiddleware)  # allows nobody; Gradio's own allows whoever asks by a name of its own
+    page.state_session_capacity = _SESSIONS
+    gr.mount_gradio_app(
+        app,
+        page,
+        "",
         server_name=host,
         server_port=port,
-        prevent_thread_lock=True,
-        quiet=True,
-        share=False,
         footer_links=[],
         max_file_size=max_upload_bytes,
         allowed_paths=[results],
-        state_session_capacity=_SESSIONS,
         ssr_mode=False,
         theme=style.theme(),
         css=style.CSS,
     )
+    return app
+
+
+def _in_a_loop(build: Callable[[], Built]) -> Built:
+    """Build what wants an event loop: where none runs, Gradio makes some and leaves them open."""
+
+    async def built() -> Built:
+        return build()
+
     try:
-        yield address
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(built())
+    return build()
+
+
+@contextmanager
+def _served(app: Any, host: str, port: int) -> Iterator[None]:
+    """Serve an ASGI application in a thread, within the limits that the service has too, but for time."""
+    most, backlog = room(_CONNECTIONS)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http=partial(Connection, request_s=math.inf, most=most),  # type: ignore[arg-type]  # which is called, and no more
+            backlog=backlog,
+            log_level="critical",  # at the end some answers are cut off
+            timeout_graceful_shutdown=1,
+        )
+    )
+    thread = threading.Thread(target=server.run, name="flowxfer-app", daemon=True)
+    thread.start()
+    while thread.is_alive() and not server.started:
+        time.sleep(0.01)
+    if not server.started:
+        raise InputError(f"expected a free port {port} at {host}, but it was taken; choose another")
+    try:
+        yield
     finally:
-        page.close(verbose=False)  # which waits five seconds for whoever is still at work, and then leaves them behind
+        server.should_exit = True
+        thread.join(_PATIENCE_S)  # and then leaves behind who is still at work
 
 
 def _free_port(host: str, port: int) -> int:

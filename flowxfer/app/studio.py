@@ -209,7 +209,7 @@ class Studio:
     @cached_property
     def _sampler(self) -> Transferer:
         """What draws faces: the model itself, or beside the default one its sibling that learned to."""
-        return Transferer(hub.SAMPLER) if self.flow.manifest.name == hub.DEFAULT else self.flow
+        return Transferer(hub.SAMPLER) if self.flow.manifest.name in (hub.DEFAULT, hub.PHOTOGRAPHS) else self.flow
 
     def photograph(self, target: Choice, expression: Choice, neutral: Choice, alpha: Alpha) -> Path:
         """The transfer, back in the photograph that the target was cut out of, whose EXIF, XMP and profile it keeps.

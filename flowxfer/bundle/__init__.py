@@ -2,9 +2,9 @@
 
 A bundle is a folder with ``manifest.json``, ``encode.onnx``, ``decode.onnx``, ``weights.bin``, which both share as
 external data, and ``combine.onnx``, which does latent arithmetic where the latents lie. A model with raw latents has a
-``sample.onnx`` too, which decodes eps. Opening a bundle checks every file against its SHA-256 and refuses whatever
-points out of the folder. Attribute vectors may lie in it too (:mod:`flowxfer.directions`), which are no part of the
-model.
+``sample.onnx`` too, which decodes eps. Opening a bundle checks every file against its SHA-256, refuses whatever points
+out of the folder, and every graph that is not one of ours (:mod:`flowxfer.bundle.graph_check`). Attribute vectors may
+lie in it too (:mod:`flowxfer.directions`), which are no part of the model.
 """
 
 from flowxfer.bundle.folder import Bundle
@@ -21,6 +21,7 @@ from flowxfer.bundle.manifest import (
     LatentKind,
     Manifest,
     Precision,
+    member,
     sha256,
 )
 
@@ -38,5 +39,6 @@ __all__ = [
     "LatentKind",
     "Manifest",
     "Precision",
+    "member",
     "sha256",
 ]

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowxfer.bundle.external_data import external_locations
-from flowxfer.bundle.manifest import COMBINE, DECODE, ENCODE, SAMPLE, WEIGHTS, Manifest, sha256
-from flowxfer.errors import BundleError, reason
+from flowxfer.bundle.graph_check import check_graph
+from flowxfer.bundle.manifest import COMBINE, DECODE, ENCODE, SAMPLE, WEIGHTS, Manifest, member, sha256
+from flowxfer.errors import BundleError
 
 __all__ = ["Bundle"]
 
@@ -31,24 +31,14 @@ class Bundle:
         folder = Path(path)
         manifest = Manifest.read(folder)
         for name, expected in manifest.files.items():
-            file = folder / name
-            if file.is_symlink() and file.resolve().parent != folder.resolve():
-                raise BundleError(f"expected {name} inside the bundle {folder}, but it links out of it")
-            if not file.is_file():
-                raise BundleError(f"expected the file {name} in the bundle {folder}, but it is missing")
-            if (actual := sha256(file)) != expected:
+            try:
+                actual = sha256(member(folder, name))
+            except FileNotFoundError:
+                raise BundleError(f"expected the file {name} in the bundle {folder}, but it is missing") from None
+            if actual != expected:
                 raise BundleError(
                     f"{name} in {folder} is damaged: expected SHA-256 {expected}, got {actual}; fetch the bundle again"
                 )
         for name in manifest.files.keys() & {ENCODE, DECODE, COMBINE, SAMPLE}:
-            _check_external_data(folder / name)
+            check_graph(folder / name, manifest, WEIGHTS)
         return cls(folder, manifest)
-
-
-def _check_external_data(graph: Path) -> None:
-    try:
-        locations = external_locations(graph.read_bytes())
-    except ValueError as error:
-        raise BundleError(f"expected an ONNX graph in {graph}: {reason(error)}") from error
-    if strangers := sorted(locations - {WEIGHTS}):
-        raise BundleError(f"expected external data of {graph} in {WEIGHTS} only, got {', '.join(map(repr, strangers))}")

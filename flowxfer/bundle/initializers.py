@@ -9,14 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from flowxfer.bundle.protobuf import Message
-
-# TensorProto.DataType, as far as our graphs have it
-_DTYPES = {1: "<f4", 2: "u1", 7: "<i8", 10: "<f2", 11: "<f8"}
-_EXTERNAL = 1
+from flowxfer.bundle.onnx_file import read_graph
 
 __all__ = ["initializers"]
 
@@ -28,20 +23,6 @@ def initializers(graph: Path) -> dict[str, npt.NDArray[Any]]:
         graph: an ONNX file of a verified bundle.
 
     Raises:
-        ValueError: the file is no ONNX graph, or has initialisers of another kind than ours.
+        ValueError: the file is no ONNX graph, or has something in it that ours have not.
     """
-    tensors = Message(memoryview(graph.read_bytes())).message(7).messages(5)
-    return {tensor.text(8): _array(tensor, graph.parent) for tensor in tensors}
-
-
-def _array(tensor: Message, folder: Path) -> npt.NDArray[Any]:
-    name, kind = tensor.text(8), tensor.integer(2)
-    if kind not in _DTYPES:
-        raise ValueError(f"the initialiser {name} has the data type {kind}")
-    dtype, shape = np.dtype(_DTYPES[kind]), tuple(tensor.integers(1))
-    if tensor.integer(14) != _EXTERNAL:
-        return np.frombuffer(tensor.view(9), dtype).reshape(shape)
-    entries = {entry.text(1): entry.text(2) for entry in tensor.messages(13)}
-    file = np.memmap(folder / entries["location"], np.uint8, "r", int(entries["offset"]), int(entries["length"]))
-    array: npt.NDArray[Any] = file.view(dtype).reshape(shape)
-    return array
+    return {name: tensor.array(graph.parent) for name, tensor in read_graph(graph).tensors.items()}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from flowxfer.bundle.config import GlowConfig
 from flowxfer.errors import BundleError, reason
-from flowxfer.files import replacing
+from flowxfer.files import read_regular, replacing
 
 LatentKind = Literal["eps", "raw"]
 Precision = Literal["fp32", "mixed", "exact-fp32", "exact-fp16", "exact-bf16"]
@@ -47,8 +50,12 @@ __all__ = [
     "LatentKind",
     "Manifest",
     "Precision",
+    "member",
     "sha256",
 ]
+
+_LARGEST_MANIFEST = 1 << 20  # bytes; ours have some 2 kB
+_LARGEST_IMAGE = 2048  # pixels; the latents of such a face take 100 MB in float64
 
 
 def sha256(path: Path) -> str:
@@ -114,7 +121,7 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(read_regular(member(folder, MANIFEST), _LARGEST_MANIFEST))
         except FileNotFoundError:
             raise BundleError(f"expected a bundle with a {MANIFEST} in {folder}; `flowxfer export` makes one") from None
         except (OSError, ValueError, RecursionError) as error:
@@ -130,23 +137,44 @@ class Manifest:
 
     def _check(self) -> None:
         types = {"name": str, "image_size": int, "bits": int, "opset": int, "licence": str, "origin": str}
+        types |= {"architecture": dict, "parity": dict, "files": dict}
         for name, expected in types.items():
             if type(getattr(self, name)) is not expected:
                 raise ValueError(f"{name} is not a {expected.__name__}")
-        for name in ("architecture", "parity", "files"):
-            if not isinstance(getattr(self, name), dict):
-                raise ValueError(f"{name} is not an object")
+        for name in ("name", "licence", "origin"):
+            if not getattr(self, name).isprintable():  # what a terminal would take for an order to it
+                raise ValueError(f"{name} has characters that cannot be printed")
+        if not all(name.isprintable() and type(value) in (int, float) for name, value in self.parity.items()):
+            raise ValueError("parity is not of numbers")
         if self.latents not in ("eps", "raw") or self.precision not in PRECISIONS:
             raise ValueError(f"unknown latents {self.latents!r} or precision {self.precision!r}")
-        shapes = self.latent_shapes
-        if not shapes or not all(len(s) == 3 and all(type(n) is int and n > 0 for n in s) for s in shapes):
-            raise ValueError("latent_shapes are not (C, H, W) each")
-        if sum(c * h * w for c, h, w in shapes) != 3 * self.image_size**2:
-            raise ValueError("latent_shapes do not hold an image of image_size")
+        self._check_architecture()
         for name, digest in self.files.items():
-            if PurePosixPath(name).name != name or "\\" in name or name in ("", ".", ".."):
+            if PurePosixPath(name).name != name or "\\" in name or name in ("", ".", "..") or not name.isprintable():
                 raise ValueError(f"the file name {name!r} leaves the bundle")
             if not isinstance(digest, str):
                 raise ValueError(f"the hash of {name} is not text")
         if missing := {ENCODE, DECODE, COMBINE, WEIGHTS} - set(self.files):
             raise ValueError(f"files lacks {', '.join(sorted(missing))}")
+
+    def _check_architecture(self) -> None:
+        config = GlowConfig.from_dict(self.architecture)
+        if config.image_size > _LARGEST_IMAGE:
+            raise ValueError(f"image_size is more than {_LARGEST_IMAGE}: {config.image_size}")
+        if (self.image_size, self.bits, self.latent_shapes) != (config.image_size, config.bits, config.latent_shapes()):
+            raise ValueError("image_size, bits or latent_shapes are not those of the architecture")
+
+
+def member(folder: Path, name: str) -> Path:
+    """A file of a bundle's folder.
+
+    Raises:
+        BundleError: it is a link that leads out of the folder, or a device, a pipe or a folder, which may have no end.
+        FileNotFoundError: there is none.
+    """
+    path = folder / name
+    if path.is_symlink() and os.path.dirname(os.path.realpath(path)) != os.path.realpath(folder):
+        raise BundleError(f"expected {name} inside the bundle {folder}, but it links out of it")
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BundleError(f"expected {name} in the bundle {folder} to be a regular file, but it is something else")
+    return path

@@ -28,7 +28,7 @@ class FoldedBundle:
         bundle: one with float32 nets, which hold all that the weights held.
 
     Raises:
-        BundleError: its nets are narrower.
+        BundleError: its nets are narrower; or, when an array is asked for, it is missing or has another shape.
     """
 
     bundle: Bundle
@@ -59,7 +59,9 @@ class FoldedBundle:
         if not index:
             source = Layout.squeezed(channels) if level else Layout.pixels()
         name = f"encode/level{level}/step{index}/linear"
-        rows = np.concatenate([self._arrays[f"{name}/z1"], self._arrays[f"{name}/z2"]]).astype(np.float64)
+        half = channels // 2
+        z1 = self._array(f"{name}/z1", half + 1, source.rows)
+        rows = np.concatenate([z1, self._array(f"{name}/z2", half, source.rows)]).astype(np.float64)
         affine = Affine(rows[np.ix_(target.channels, source.channels)], rows[list(target.channels), source.ones[0]])
         if level == index == 0:  # it also takes grey levels to the state's units
             affine = affine.after(Affine(np.eye(12) * 256 / self._unit, np.full(12, 128.0)))
@@ -68,18 +70,21 @@ class FoldedBundle:
     def net(self, level: int, index: int, unit: float) -> Net:
         """A step's coupling net."""
         name, factor = f"level{level}/step{index}/coupling", unit / self._unit
-        conv1, bias1 = self._convolution(f"{name}/conv1")
-        conv2, bias2 = self._convolution(f"{name}/conv2")
-        conv3, map3 = self._weight(f"{name}/conv3"), self._float32(f"{name}/map3").copy()
-        shifts = slice(len(conv3) if self.config.coupling == "additive" else len(conv3) // 2)
+        width, half, size = self.config.width, self.config.level_channels[level] // 2, self._size(level)
+        outputs = half if self.config.coupling == "additive" else 2 * half
+        conv1, bias1 = self._convolution(f"{name}/conv1", width, half + 1, 3)
+        conv2, bias2 = self._convolution(f"{name}/conv2", width, width, 1)
+        conv3 = self._weight(f"{name}/conv3", outputs, width, 3)
+        map3 = self._float32(f"{name}/map3", 1, outputs, size, size)
+        shifts = slice(half)
         conv3[shifts] *= factor
         map3[:, shifts] *= factor
         return Net(_of_units(conv1, factor), bias1, conv2, bias2, conv3, map3)
 
     def split(self, level: int, unit: float) -> tuple[Array32, Array32]:
         """A split's convolution, its weights and its bias."""
-        weight, bias = self._convolution(f"split{level}/conv")
-        half, factor = len(weight) // 2, unit / self._unit
+        half, factor = self.config.level_channels[level] // 2, unit / self._unit
+        weight, bias = self._convolution(f"split{level}/conv", 2 * half, half + 1, 3)
         weight = _of_units(weight, factor)
         weight[:half] *= factor
         bias[:half] *= factor
@@ -88,24 +93,36 @@ class FoldedBundle:
 
     def prior(self) -> tuple[Array, Array]:
         """The top prior's mean and log standard deviation, each (C, H·W), in natural units."""
-        mean, std = (self._arrays[name].astype(np.float64) / self._unit for name in ("top/mean", "top/std"))
+        shape = self.config.level_channels[-1], self._size(-1) ** 2
+        mean, std = (self._array(f"top/{name}", *shape).astype(np.float64) / self._unit for name in ("mean", "std"))
         return mean, np.log(std)
+
+    def _size(self, level: int) -> int:
+        return self.config.image_size >> (range(1, self.config.levels + 1)[level])
 
     @property
     def _unit(self) -> float:
         return _UNITS[self.bundle.manifest.precision]
 
-    def _convolution(self, name: str) -> tuple[Array32, Array32]:
-        return self._weight(name), self._float32(f"{name}/bias").copy()
+    def _convolution(self, name: str, outputs: int, inputs: int, side: int) -> tuple[Array32, Array32]:
+        return self._weight(name, outputs, inputs, side), self._float32(f"{name}/bias", outputs)
 
-    def _weight(self, name: str) -> Array32:
+    def _weight(self, name: str, outputs: int, inputs: int, side: int) -> Array32:
         """A convolution's weights, as Conv has them even where ConvTranspose is what the graph runs."""
-        if f"{name}/weight" in self._arrays:
-            return self._float32(f"{name}/weight").copy()
-        return np.flip(self._float32(f"{name}/flipped"), (2, 3)).swapaxes(0, 1).copy()
+        if f"{name}/flipped" in self._arrays:
+            flipped = self._float32(f"{name}/flipped", inputs, outputs, side, side)
+            return np.flip(flipped, (2, 3)).swapaxes(0, 1).copy()
+        return self._float32(f"{name}/weight", outputs, inputs, side, side)
 
-    def _float32(self, name: str) -> Array32:
-        return self._arrays[name].astype(np.float32)
+    def _float32(self, name: str, *shape: int) -> Array32:
+        return self._array(name, *shape).astype(np.float32)  # a copy, which may be changed
+
+    def _array(self, name: str, *shape: int) -> npt.NDArray[np.floating]:
+        array = self._arrays.get(name)
+        if array is None or array.shape != shape:
+            got = "none" if array is None else f"one of {array.shape}"
+            raise BundleError(f"expected {name} of {shape} in {self.bundle.path}, got {got}; export the model again")
+        return array
 
 
 def _of_units(weight: Array32, factor: float) -> Array32:

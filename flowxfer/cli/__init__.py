@@ -5,6 +5,8 @@ Commands import what they need when they run, so that ``--help`` answers at once
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -22,6 +24,7 @@ from flowxfer.cli import (
     models,
     photo,
     provenance,
+    reader,
     serve,
     video,
     web,
@@ -72,6 +75,7 @@ app = typer.Typer(
 for command, example in EXAMPLES.items():
     app.command(epilog=f"Example: {example}")(command)
 app.add_typer(attributes.commands, name="attributes")
+app.add_typer(reader.commands, name="reader")
 app.add_typer(provenance.commands, name="provenance")
 
 
@@ -92,4 +96,13 @@ def _flowxfer(
 
 def main() -> None:
     """Run the command line and leave the process with its exit status."""
+    _spell_every_name()
     app(prog_name="flowxfer")
+
+
+def _spell_every_name() -> None:
+    """Let names that the output cannot spell appear with replacements: what was done is done, and its name there."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            is_utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
@@ -15,11 +15,14 @@ from flowxfer.cli.finding import WAYS, Finder, Way, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
 from flowxfer.cli.options import (
+    PORTRAIT,
     Alpha,
+    Codec,
     Compute,
     Expression,
     Force,
     Neutral,
+    Quality,
 )
 from flowxfer.cli.photo import Rotations
 from flowxfer.cli.running import alphas, downloading, inputs, names
@@ -50,7 +53,30 @@ class _Compute(Compute):
     ] = "onnxruntime"
 
 
-_BUNDLED = _Compute()
+_PORTRAIT = _Compute(model=PORTRAIT.model)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Where the work is done."""
+
+    PANEL: ClassVar = "Machines"
+
+    place: Annotated[
+        Literal["local", "ray"], typer.Option("--engine", help="This process, or the workers of a Ray cluster.")
+    ] = "local"
+    address: Annotated[
+        str | None,
+        typer.Option(help="The Ray cluster: HOST:PORT, or auto on its machines.", show_default="this machine alone"),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of the cluster, with a model each.", show_default="one a GPU, else one a core"),
+    ] = None
+    segment: Annotated[int, typer.Option(min=1, help="Frames of a film that a worker does at a time.")] = 250
+
+
+_WORK = _Work()
 
 
 @grouped
@@ -60,17 +86,7 @@ def batch(
     expression: Expression,
     neutral: Neutral,
     alpha: Alpha = "0.4",
-    place: Annotated[
-        Literal["local", "ray"], typer.Option("--engine", help="This process, or the workers of a Ray cluster.")
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(help="The Ray cluster: HOST:PORT, or auto on its machines.", show_default="this machine alone"),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of the cluster, with a model each.", show_default="one a GPU, else one a core"),
-    ] = None,
+    work: _Work = _WORK,
     photo: Annotated[bool, typer.Option("--photo", help="The pictures are whole photographs.")] = False,
     face: Annotated[
         str, typer.Option(help="In photographs and films: largest, leftmost, or a number from 0, from the left.")
@@ -78,26 +94,21 @@ def batch(
     detector: Finder = "dlib",
     rotations: Rotations = False,
     paste: Way = "blend",
-    codec: Annotated[
-        str | None, typer.Option(help="Of films: h264, hevc, vp9, av1, ffv1, …", show_default="h264, vp9 for .webm")
-    ] = None,
-    quality: Annotated[
-        int | None, typer.Option(help="The codec's crf; lower is better, 0 lossless.", show_default="by codec")
-    ] = None,
-    segment: Annotated[int, typer.Option(min=1, help="Frames of a film that a worker does at a time.")] = 250,
-    compute: _Compute = _BUNDLED,
+    codec: Codec = None,
+    quality: Quality = None,
+    compute: _Compute = _PORTRAIT,
     marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
     """Give everybody in many pictures and films the expression of another person.
 
-    Pictures become NAME.png, films keep their name. Results that are there already are left as they are, and a film
-    that was interrupted is gone on with, unless --force is given. What fails is listed at the end, the rest is done,
-    and the exit status is 1. With --engine ray the parts of a film are done side by side, and the results are the same.
+    Pictures become NAME.png, films keep their name. Results that are there already are left as they are, and an
+    interrupted film continues, unless --force is given. What fails is listed at the end, the rest is done, and the exit
+    status is 1. With --engine ray the parts of a film are done side by side, and the results are the same.
     """
     from flowxfer import cluster, faces, images
 
-    if place == "local" and (address or workers):
+    if work.place == "local" and (work.address or work.workers):
         raise InputError("expected --address and --workers with --engine ray only; a local run is this process")
     pictures, films = _sorted_out(sources)
     photographs = _missing(pictures, output, lambda path, name: f"{name}.png", force)
@@ -122,16 +133,17 @@ def batch(
         providers=tuple(compute.provider) if compute.provider else None,
         engine=compute.engine,
         precision=compute.precision,
+        plain=compute.plain,
         threads=compute.threads,
     )
     tasks = [
         *([cluster.Photo(*pair) for pair in photographs] if photo else cluster.in_groups(photographs)),
         *(cluster.FilmTask(*pair) for pair in reels),
     ]
-    work = cluster.here if place == "local" else cluster.OnRay(address, workers)
+    do = cluster.here if work.place == "local" else cluster.OnRay(work.address, work.workers)
     try:
         with downloading() as progress:
-            summary = cluster.run(tasks, recipe, work, segment_frames=segment, force=force, progress=progress)
+            summary = cluster.run(tasks, recipe, do, segment_frames=work.segment, force=force, progress=progress)
     except KeyboardInterrupt:
         typer.echo("flowxfer: interrupted; the same command goes on with what is missing", err=True)
         raise typer.Exit(_INTERRUPTED) from None
@@ -153,7 +165,7 @@ def _say(summary: Summary, inputs: int) -> None:
 
 def _sorted_out(inputs: Iterable[str]) -> tuple[list[Path], list[Path]]:
     """List the pictures and the films; a file that is named and no picture by its suffix is taken for a film."""
-    from flowxfer.images import SUFFIXES
+    from flowxfer.images import SUFFIXES, pictures_among
     from flowxfer.video import films_in
 
     pictures, films = list[Path](), list[Path]()
@@ -166,7 +178,7 @@ def _sorted_out(inputs: Iterable[str]) -> tuple[list[Path], list[Path]]:
             (pictures if path.suffix.lower() in SUFFIXES else films).append(path)
             continue
         known = {film for folder in {each.parent for each in found} for film in films_in(folder)}
-        seen = [each for each in found if each.suffix.lower() in SUFFIXES and each.name[0] != "." and each.is_file()]
+        seen = pictures_among(found)
         if not seen and known.isdisjoint(found):
             raise InputError(f"expected pictures or films in {path}, but there are none")
         pictures += seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -71,7 +72,7 @@ def paper(
     cast = Cast.read(data or TruePeople.bundled().folder, source=source, expressions=expression or None)
     values, embedder, meter = alphas(strengths), _embedder(likeness, weights), _meter(action_units, openface)
     marking = marks(marked)
-    flow = transferer(compute)
+    flow = transferer(replace(compute, plain=True))  # the paper subtracts
     mark = marking.edited(flow.manifest)
     with _progress() as progress:
         skipped = run(flow, cast, output, alphas=values, embedder=embedder, meter=meter, mark=mark, progress=progress)

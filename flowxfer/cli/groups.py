@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import glob
@@ -10,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 __all__ = ["RUNNING", "Running", "grouped"]
 
@@ -44,7 +45,8 @@ RUNNING: ContextVar[Running] = ContextVar("RUNNING")
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command, for each of its arguments that is a dataclass, an option for every field.
 
-    The fields are annotated as Typer's parameters are; their defaults are those of the argument's own default.
+    The fields are annotated as Typer's parameters are; their defaults are those of the argument's own default, and
+    ``--help`` shows them together under the class's ``PANEL``.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
@@ -73,8 +75,10 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 def _options(group: Any, default: Any) -> Iterator[Parameter]:
     hints = get_type_hints(group, include_extras=True)
     for field in fields(group):
-        value = getattr(default, field.name)
-        yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=value, annotation=hints[field.name])
+        option = copy.copy(hints[field.name].__metadata__[0])  # a field that is inherited has its own class's panel too
+        option.rich_help_panel = group.PANEL
+        annotation: Any = Annotated[hints[field.name].__origin__, option]
+        yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=getattr(default, field.name), annotation=annotation)
 
 
 def _files(path: Path) -> Iterator[Path]:

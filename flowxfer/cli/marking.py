@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -24,6 +24,8 @@ DUTY = (
 @dataclass(frozen=True)
 class Marking:
     """The options that every writing command has."""
+
+    PANEL: ClassVar = "Marks"
 
     no_mark: Annotated[
         bool,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -13,8 +13,11 @@ from flowxfer.engines.protocol import EngineName
 
 __all__ = [
     "BUNDLED",
+    "PORTRAIT",
     "SAMPLER",
+    "AllowHost",
     "Alpha",
+    "Codec",
     "Compute",
     "Engine",
     "Expression",
@@ -24,6 +27,7 @@ __all__ = [
     "OpenAI",
     "Output",
     "Providers",
+    "Quality",
     "Quantize",
 ]
 
@@ -42,6 +46,8 @@ Providers = Annotated[
 class Compute:
     """A model and what computes it; see :class:`flowxfer.Transferer`."""
 
+    PANEL: ClassVar = "Model"
+
     model: Annotated[
         str, typer.Option("--model", "-m", help="A model's name (see `flowxfer models`) or a bundle's folder.")
     ] = "synthetic-64"
@@ -53,9 +59,14 @@ class Compute:
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads on the CPU.", show_default="one for each core")
     ] = None
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Subtract the performer's pictures as the paper does; read no expression.")
+    ] = False
 
 
 BUNDLED, SAMPLER = Compute(), Compute(model="synthetic-64-samples")
+PORTRAIT = Compute(model="portrait-64")
+"""For photographs and films of people."""
 
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace files that exist.")]
 Quantize = Annotated[bool, typer.Option("--quantize", help="Floor colours to the model's bits, as OpenAI's code does.")]
@@ -67,4 +78,17 @@ Neutral = Annotated[
     typer.Option("--neutral", "-n", help="The performer without: pictures or folders (repeatable), averaged."),
 ]
 Alpha = Annotated[str, typer.Option("--alpha", "-a", help="Strength: 0 is none, 1 is full; or one per level: .3,.4,.5")]
+Codec = Annotated[
+    str | None, typer.Option(help="Of films: h264, hevc, vp9, av1, ffv1, …", show_default="h264, vp9 for .webm")
+]
+Quality = Annotated[
+    int | None, typer.Option(help="The codec's crf; lower is better, 0 lossless.", show_default="by codec")
+]
 OpenAI = Annotated[Path | None, typer.Option("--openai", help="The same in OpenAI's flattened .npy layout.")]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A name that requests may be for, beside that of --host; behind a proxy its own. Repeatable.",
+        show_default=False,
+    ),
+]

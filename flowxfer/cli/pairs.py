@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -29,6 +29,8 @@ _PERFORMERS = 4
 @dataclass(frozen=True)
 class Photographed:
     """People who judge in place of synthetic ones."""
+
+    PANEL: ClassVar = "Photographed people"
 
     pairs: Annotated[
         Path | None,
@@ -55,7 +57,7 @@ class Photographed:
         from flowxfer import images
         from flowxfer.evaluation.cast import usable
         from flowxfer.evaluation.observations import Judge, Observation, summary
-        from flowxfer.evaluation.pairs import Pairs, sheet, transfers
+        from flowxfer.evaluation.pairs import Pairs, directions, sheet, transfers
         from flowxfer.evaluation.tables import write_tidy
         from flowxfer.images.people import TruePeople
 
@@ -77,7 +79,7 @@ class Photographed:
         judge, seen = Judge(embedder, meter), list[Observation]()
         for scene, beside in zip(scenes, sheets, strict=True):
             made = []
-            given = transfers(flow, scene, alphas=alphas, performers=self.performers or _PERFORMERS)
+            given = transfers(flow, scene, directions(flow), alphas, performers=self.performers or _PERFORMERS)
             for each in track(given, None, scene.expression):
                 made.append(each)
                 seen += judge.observe(each)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -13,7 +13,7 @@ from flowxfer.cli.running import alphas
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
-    from flowxfer.transferer import Faces, Transferer
+    from flowxfer.transferer import Transferer
     from flowxfer.types import Alpha
 
 __all__ = [
@@ -23,8 +23,8 @@ __all__ = [
     "alphas_of_attributes",
     "check",
     "neutral_option",
-    "performer",
     "strength",
+    "transferred",
 ]
 
 
@@ -43,6 +43,8 @@ def alpha_option(by_default: str) -> Any:
 @dataclass(frozen=True)
 class Performing:
     """The options that say what is transferred, and how much of it."""
+
+    PANEL: ClassVar = "What is transferred"
 
     expression: Annotated[
         Path | None, typer.Option("--expression", "-e", help="The performer with the expression.", show_default=False)
@@ -80,8 +82,8 @@ def check(performing: Performing) -> None:
     strengths(performing.attribute or [])
 
 
-def performer(flow: Transferer, performing: Performing) -> tuple[Faces, Faces]:
-    """The performer with the expression and without; of attributes, their direction and nothing.
+def transferred(flow: Transferer, performing: Performing) -> dict[str, Any]:
+    """``expression`` and ``neutral``, or of attributes their ``direction``, as photographs and films are given them.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -90,10 +92,9 @@ def performer(flow: Transferer, performing: Performing) -> tuple[Faces, Faces]:
     from flowxfer import images
 
     if performing.expression is None:
-        direction = attributes_of(flow, performing.attributes).mixed(strengths(performing.attribute or []))
-        return direction, 0 * direction
+        return {"direction": attributes_of(flow, performing.attributes).mixed(strengths(performing.attribute or []))}
     neutral = images.load_faces(performing.neutral or [], flow.size, resize=True)
-    return images.load(performing.expression, flow.size), neutral
+    return {"expression": images.load(performing.expression, flow.size), "neutral": neutral}
 
 
 def alphas_of_attributes(performing: Performing) -> list[Alpha]:

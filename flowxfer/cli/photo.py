@@ -11,8 +11,8 @@ import typer
 from flowxfer.cli.finding import WAYS, Finder, Way, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
-from flowxfer.cli.options import BUNDLED, Compute, Force, Output
-from flowxfer.cli.performing import PERFORMING, Performing, alphas_of_attributes, check, performer, strength
+from flowxfer.cli.options import PORTRAIT, Compute, Force, Output
+from flowxfer.cli.performing import PERFORMING, Performing, alphas_of_attributes, check, strength, transferred
 from flowxfer.cli.running import names, outputs, track, transferer, unused
 from flowxfer.errors import InputError
 
@@ -74,7 +74,7 @@ def photo(
     detector: Finder = "dlib",
     rotations: Rotations = False,
     paste: Way = "blend",
-    compute: Compute = BUNDLED,
+    compute: Compute = PORTRAIT,
     marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
@@ -95,8 +95,8 @@ def photo(
     result = faces.transfer_photo(
         flow,
         picture,
-        *performer(flow, performing),
-        alpha,
+        **transferred(flow, performing),
+        alpha=alpha,
         face=which,
         detector=find,
         rotations=rotations,

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from flowxfer.cli.groups import RUNNING, Running
-from flowxfer.errors import FlowxferError, InputError
+from flowxfer.errors import FlowxferError, InputError, printable
 from flowxfer.files import destination, flows_on, same_file
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Commands(TyperGroup):
             sentence = str(error)
         except OSError as error:
             sentence = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
-        typer.echo(f"flowxfer: {sentence}", err=True)
+        typer.echo(f"flowxfer: {printable(sentence)}", err=True)
         raise typer.Exit(2)
 
 
@@ -70,6 +70,7 @@ def transferer(compute: Compute, *, batch_size: int | None = None) -> Transferer
         threads=compute.threads,
         engine=compute.engine,
         precision=compute.precision,
+        plain=compute.plain,
     )
 
 
@@ -120,7 +121,7 @@ def names(paths: list[Path]) -> list[str]:
         found = [f"{path.resolve().parent.name}_{path.stem}" for path in paths]
     if len(set(found)) < len(found):
         raise InputError(
-            "expected targets whose names differ, for the results are named after them; transfer them apart"
+            "expected inputs whose names differ, for the results are named after them; give them in several commands"
         )
     return found
 

@@ -9,7 +9,7 @@ import typer
 from flowxfer.cli.attributes import AttributeFile, attributes_of
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
-from flowxfer.cli.options import BUNDLED, Compute
+from flowxfer.cli.options import BUNDLED, AllowHost, Compute
 from flowxfer.cli.running import transferer
 
 __all__ = ["serve"]
@@ -27,6 +27,8 @@ def serve(
     max_queue: Annotated[int, typer.Option(min=1, help="Requests at a time; each beyond gets a 503.")] = 64,
     max_upload: Annotated[float, typer.Option(min=0.001, help="MiB that a request may send.")] = 16,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request must have its answer.")] = 60,
+    max_connections: Annotated[int, typer.Option(min=1, help="Clients at a time.")] = 512,
+    allow_host: AllowHost = None,
     attributes: AttributeFile = None,
     compute: Compute = BUNDLED,
     marked: Marking = MARKED,
@@ -38,9 +40,14 @@ def serve(
     from flowxfer.serve import Limits, create_app, listen, run
 
     marking = marks(marked)
-    limits = Limits(max_queue=max_queue, max_upload_bytes=round(max_upload * 2**20), timeout_s=timeout)
+    limits = Limits(
+        max_queue=max_queue,
+        max_upload_bytes=round(max_upload * 2**20),
+        timeout_s=timeout,
+        max_connections=max_connections,
+    )
     flow = transferer(compute, batch_size=batch_size)
-    app = create_app(flow, limits, marking, attributes_of(flow, attributes))
+    app = create_app(flow, limits, marking, attributes_of(flow, attributes), hosts=[host, *(allow_host or [])])
     with listen(host, port) as listener:
         at, port, *_ = listener.getsockname()
         address = f"[{at}]" if ":" in at else at

@@ -7,28 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
 from flowxfer.cli.finding import WAYS, Finder, choice, find_by
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.marking import MARKED, Marking, marks
-from flowxfer.cli.options import BUNDLED, Compute, Force, Output
+from flowxfer.cli.options import PORTRAIT, Codec, Compute, Force, Output, Quality
 from flowxfer.cli.performing import (
     Performing,
     alpha_option,
     alphas_of_attributes,
     check,
     neutral_option,
-    performer,
     strength,
+    transferred,
 )
 from flowxfer.cli.running import inputs, measure, transferer
 from flowxfer.errors import InputError
 
 if TYPE_CHECKING:
-    from flowxfer.faces import Choice
     from flowxfer.transferer import Transferer
     from flowxfer.video import Options, Report
 
@@ -65,39 +64,56 @@ Paste = Annotated[
 Reference = Annotated[Path | None, typer.Option(help="Change the face most like this picture's.", show_default=False)]
 
 
+@dataclass(frozen=True)
+class _Faces:
+    """Whose face changes, how it is found, and how it comes back."""
+
+    PANEL: ClassVar = "Faces"
+
+    face: Which = "largest"
+    reference: Reference = None
+    driver_face: Annotated[str, typer.Option(help="Which of several faces in the driver.")] = "largest"
+    smooth: Annotated[float, typer.Option(help="Share of the past in the latents, 0 to below 1.")] = 0.0
+    detect_every: Annotated[int, typer.Option(min=1, help="Frames from one search for the face to the next.")] = 10
+    detector: Finder = "dlib"
+    paste: Paste = None
+
+
+@dataclass(frozen=True)
+class _Film:
+    """What is read of the film, and how it is written."""
+
+    PANEL: ClassVar = "Film"
+
+    start: Annotated[float | None, typer.Option(help="Seconds; where to begin.", show_default=False)] = None
+    end: Annotated[float | None, typer.Option(help="Seconds; where to stop.", show_default=False)] = None
+    rate: Annotated[float | None, typer.Option(help="Frames a second of pictures.", show_default="25")] = None
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace", help="Make whole pictures of interlaced ones; else the fields are kept.")
+    ] = False
+    codec: Codec = None
+    quality: Quality = None
+    preview: Annotated[
+        int | None,
+        typer.Option(min=1, help="Also write NAME.preview.png with every n-th frame of this run.", show_default=False),
+    ] = None
+    log: Annotated[
+        Path | None, typer.Option(help="Write what became of each frame, as JSON lines.", show_default=False)
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False
+
+
+_FACES, _FILM = _Faces(), _Film()
+
+
 @grouped
 def video(
     film: Annotated[Path, typer.Argument(help="A film, a folder of films or pictures, a pattern; a photo to drive.")],
     output: Output,
     performing: _Performing = _PERFORMING,
-    face: Which = "largest",
-    reference: Reference = None,
-    driver_face: Annotated[str, typer.Option(help="Which of several faces in the driver.")] = "largest",
-    start: Annotated[float | None, typer.Option(help="Seconds; where to begin.", show_default=False)] = None,
-    end: Annotated[float | None, typer.Option(help="Seconds; where to stop.", show_default=False)] = None,
-    rate: Annotated[float | None, typer.Option(help="Frames a second of pictures.", show_default="25")] = None,
-    deinterlace: Annotated[
-        bool, typer.Option("--deinterlace", help="Make whole pictures of interlaced ones; else the fields are kept.")
-    ] = False,
-    codec: Annotated[
-        str | None, typer.Option(help="h264, hevc, vp9, av1, ffv1, …", show_default="h264, vp9 for .webm")
-    ] = None,
-    quality: Annotated[
-        int | None, typer.Option(help="The codec's crf; lower is better, 0 lossless.", show_default="by codec")
-    ] = None,
-    smooth: Annotated[float, typer.Option(help="Share of the past in the latents, 0 to below 1.")] = 0.0,
-    detect_every: Annotated[int, typer.Option(min=1, help="Frames from one search for the face to the next.")] = 10,
-    detector: Finder = "dlib",
-    paste: Paste = None,
-    preview: Annotated[
-        int | None,
-        typer.Option(min=1, help="Also write NAME.preview.png with every n-th frame of this run.", show_default=False),
-    ] = None,
-    log: Annotated[
-        Path | None, typer.Option(help="Write what became of each frame, as JSON lines.", show_default=False)
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
-    compute: Compute = BUNDLED,
+    faces: _Faces = _FACES,
+    written: _Film = _FILM,
+    compute: Compute = PORTRAIT,
     marked: Marking = MARKED,
     force: Force = False,
 ) -> None:
@@ -107,31 +123,10 @@ def video(
     with the driver's times and sound. Sound and subtitles are copied, frames without a face go through as they were,
     and what Ctrl-C interrupts goes on with --resume. Of a folder of films each is done, whatever becomes of the others.
     """
-    from flowxfer import faces
-    from flowxfer.video import Options, films_in
+    from flowxfer.video import films_in
 
     _check(performing)
-    find = find_by(detector)
-    whom: Choice = choice(face) if reference is None else faces.Reference(reference, find)
-    options = Options(
-        face=whom,
-        performer=choice(driver_face),
-        detector=None if detector == "dlib" else find,
-        detect_every=detect_every,
-        smooth=smooth,
-        paste=None if paste is None else getattr(faces, WAYS[paste]),
-        start=start,
-        end=end,
-        rate=rate,
-        deinterlace=deinterlace,
-        codec=codec,
-        quality=quality,
-        resume=resume,
-        overwrite=force,
-        log=log,
-        preview=preview,
-        keep=tuple(inputs()),
-    )
+    options = _options(faces, written, overwrite=force)
     marking = marks(marked)
     flow = transferer(compute)
     options = dataclasses.replace(options, mark=marking.edited(flow.manifest, *alphas_of_attributes(performing)))
@@ -141,6 +136,24 @@ def video(
             _all(film, output, performance, options)
         else:
             _one(film, output, performance, options)
+
+
+def _options(found: _Faces, film: _Film, *, overwrite: bool) -> Options:
+    from flowxfer import faces
+    from flowxfer.video import Options
+
+    find = find_by(found.detector)
+    return Options(
+        face=choice(found.face) if found.reference is None else faces.Reference(found.reference, find),
+        performer=choice(found.driver_face),
+        detector=None if found.detector == "dlib" else find,
+        detect_every=found.detect_every,
+        smooth=found.smooth,
+        paste=None if found.paste is None else getattr(faces, WAYS[found.paste]),
+        **dataclasses.asdict(film),
+        overwrite=overwrite,
+        keep=tuple(inputs()),
+    )
 
 
 def _check(performing: _Performing) -> None:
@@ -158,7 +171,7 @@ def _performance(flow: Transferer, performing: _Performing) -> dict[str, Any]:
 
     calm, faces = performing.neutral, dict[str, Any]()
     if performing.driver is None:
-        faces = dict(zip(("expression", "neutral"), performer(flow, performing), strict=True))
+        faces = transferred(flow, performing)
     elif calm:
         faces["neutral"] = images.load_faces(calm, flow.size, resize=True)
     return faces | {"driver": performing.driver, "alpha": strength(performing), "transferer": flow}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +16,7 @@ from flowxfer.bundle import MANIFEST, Bundle, LatentKind, Precision
 from flowxfer.cli.groups import grouped
 from flowxfer.cli.options import Force
 from flowxfer.cli.running import steps, unused
-from flowxfer.errors import InputError, MissingExtraError
+from flowxfer.errors import InputError, unimportable
 from flowxfer.files import temporary_folder
 from flowxfer.models.hub import list_models, resolve
 
@@ -95,6 +96,10 @@ def _target(output: Path, triton: bool) -> Iterator[Path]:
 def train(
     config: Annotated[Path, typer.Argument(help="A TOML file with the fields of TrainingConfig.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    sitting: Annotated[
+        float | None,
+        typer.Option(min=0, help="Minutes after which to save and stop; --resume goes on.", show_default="none"),
+    ] = None,
 ) -> None:
     """Train a Glow on a folder of aligned faces, or on pairs of people who share expressions."""
     _require(("torch",), "train", "`flowxfer train`")
@@ -107,12 +112,13 @@ def train(
         def on_step(step: int, figures: Figures) -> None:
             advance(step)
 
-        typer.echo(run(run_config, resume=resume, on_step=on_step))
+        minutes = math.inf if sitting is None else sitting
+        typer.echo(run(run_config, resume=resume, sitting_minutes=minutes, on_step=on_step))
 
 
 def _require(packages: tuple[str, ...], extra: str, purpose: str) -> None:
     for package in packages:
         try:
             importlib.import_module(package)
-        except ImportError:
-            raise MissingExtraError(package, extra, purpose) from None
+        except ImportError as error:
+            raise unimportable(error, package, extra, purpose) from error

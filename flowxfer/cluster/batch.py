@@ -11,7 +11,7 @@ from typing import TypeAlias
 from flowxfer.cluster.executors import Engine
 from flowxfer.cluster.recipe import Recipe
 from flowxfer.cluster.tasks import Coded, Done, Faces, Failure, Film, FilmTask, Input, Photo, Result, sentence
-from flowxfer.cluster.video_job import Reel
+from flowxfer.cluster.video_job import VideoJob
 from flowxfer.errors import FlowxferError, InputError
 
 __all__ = ["SEGMENT_FRAMES", "Progress", "Summary", "run"]
@@ -51,7 +51,7 @@ def run(
     """Do all tasks, whatever becomes of one of them.
 
     A result that is there already is replaced: leave out what is not to be done again. A film that an earlier run left
-    unfinished is gone on with.
+    unfinished continues.
 
     Args:
         tasks: pictures and films, each with another output.
@@ -73,45 +73,45 @@ def run(
     inputs = len(films) + sum(len(_sources(task)) for task in pictures)
     summary = Summary()
     for begin in range(0, max(1, len(films)), _FILMS):
-        with _Reels(summary, progress or (lambda what, done, total: None), inputs) as reels:
+        with _VideoJobs(summary, progress or (lambda what, done, total: None), inputs) as video_jobs:
             for film in films[begin : begin + _FILMS]:
-                reels.open(film, recipe, segment_frames=segment_frames, force=force)
-            jobs: list[Input] = [*pictures, *reels.films()]
+                video_jobs.open(film, recipe, segment_frames=segment_frames, force=force)
+            jobs: list[Input] = [*pictures, *video_jobs.films()]
             if jobs:
-                reels.take(jobs, engine(jobs, recipe))
+                video_jobs.take(jobs, engine(jobs, recipe))
         pictures = []
     return summary
 
 
-class _Reels:
+class _VideoJobs:
     """The films that are under way, and what becomes of all inputs."""
 
     def __init__(self, summary: Summary, progress: Progress, inputs: int) -> None:
         self._summary, self._progress, self._inputs = summary, progress, inputs
-        self._reels: dict[Path, Reel] = {}
+        self._video_jobs: dict[Path, VideoJob] = {}
         self._frames, self._all_frames = 0, 0
 
-    def __enter__(self) -> _Reels:
+    def __enter__(self) -> _VideoJobs:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for reel in self._reels.values():
-            reel.leave()
+        for video_job in self._video_jobs.values():
+            video_job.leave()
 
     def open(self, task: FilmTask, recipe: Recipe, *, segment_frames: int, force: bool) -> None:
         """Begin a film, or go on with it."""
         try:
-            reel = Reel(task.source, task.output, recipe, segment_frames=segment_frames, force=force)
+            video_job = VideoJob(task.source, task.output, recipe, segment_frames=segment_frames, force=force)
         except (FlowxferError, OSError) as error:
             self._fail(task.source, sentence(error))
         else:
-            self._reels[task.output] = reel
-            self._frames += reel.film.first
-            self._all_frames += reel.film.frames or 0
+            self._video_jobs[task.output] = video_job
+            self._frames += video_job.film.first
+            self._all_frames += video_job.film.frames or 0
 
     def films(self) -> Iterator[Input]:
         """Yield those that are open."""
-        return (reel.film for reel in self._reels.values())
+        return (video_job.film for video_job in self._video_jobs.values())
 
     def take(self, jobs: Sequence[Input], results: Iterator[Result]) -> None:
         """Take results as they come; who has none in the end was with a worker that was lost."""
@@ -129,24 +129,24 @@ class _Reels:
         if isinstance(result, Failure):
             self._fail(result.source, result.why)
             return result.source
-        reel = self._reels[result.output]
+        video_job = self._video_jobs[result.output]
         if isinstance(result, Coded):
-            reel.take(result)
+            video_job.take(result)
             self._frames += result.entry["frames"]
             self._progress("frames", self._frames, self._all_frames)
         else:
-            reel.end(result.segments)
-        return self._joined(reel) if reel.whole else None
+            video_job.end(result.segments)
+        return self._joined(video_job) if video_job.whole else None
 
-    def _joined(self, reel: Reel) -> Path:
+    def _joined(self, video_job: VideoJob) -> Path:
         try:
-            reel.join()
+            video_job.join()
         except (FlowxferError, OSError) as error:
-            self._fail(reel.film.source, sentence(error))
+            self._fail(video_job.film.source, sentence(error))
         else:
-            del self._reels[reel.film.output]
-            self._succeed(reel.film.output)
-        return reel.film.source
+            del self._video_jobs[video_job.film.output]
+            self._succeed(video_job.film.output)
+        return video_job.film.source
 
     def _succeed(self, output: Path) -> None:
         self._summary.written.append(output)

@@ -20,14 +20,14 @@ from flowxfer.video.changes import Edit, Smoothing
 from flowxfer.video.io.frames import Frame
 from flowxfer.video.io.work_folder import Work
 from flowxfer.video.pipeline import Step, changed, pasted
-from flowxfer.video.prefetch import ahead
+from flowxfer.video.prefetch import prefetch
 
-__all__ = ["Changer"]
+__all__ = ["EditWorker"]
 
 _WAITING = 2  # frames that may wait for the encoder
 
 
-class Changer:
+class EditWorker:
     """Loads the model once and changes what it is given, one task after the other.
 
     What it is given twice, because a worker was lost, it writes twice, with the same bytes.
@@ -41,7 +41,8 @@ class Changer:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe, self._flow = recipe, recipe.transferer()
-        self._expression, self._neutral = self._flow.encode(recipe.expression), self._flow.mean(recipe.neutral)
+        self._performer = self._flow.encode(recipe.expression), self._flow.mean(recipe.neutral)
+        self._direction = self._flow.direction(*self._performer)
         self._detector = recipe.make_detector()
 
     def __call__(self, task: Task | Result) -> Iterator[Result]:
@@ -67,7 +68,7 @@ class Changer:
                 pairs.append((source, output))
             except FlowxferError as error:
                 yield Failure(source, sentence(error))
-        results = self._flow.frames(loaded, self._expression, self._neutral, self._recipe.alpha)
+        results = self._flow.frames(loaded, *self._performer, self._recipe.alpha)
         for (source, output), result in zip(pairs, results, strict=True):
             try:
                 images.save(result, output, self._recipe.mark)
@@ -80,9 +81,8 @@ class Changer:
         result = transfer_photo(
             self._flow,
             task.source,
-            self._expression,
-            self._neutral,
-            recipe.alpha,
+            direction=self._direction,
+            alpha=recipe.alpha,
             face=recipe.face,
             detector=self._detector,
             rotations=recipe.rotations,
@@ -100,7 +100,7 @@ class Changer:
 
     def _coded(self, part: Part, frames: Iterator[Frame]) -> Coded:
         from flowxfer.video.io.encoders import choose_encoder
-        from flowxfer.video.io.film_sink import FilmMedium
+        from flowxfer.video.io.film_sink import FilmSegmentWriter
         from flowxfer.video.io.film_source import FilmSource
         from flowxfer.video.io.join import payload
 
@@ -109,16 +109,16 @@ class Changer:
         with TemporaryDirectory(prefix=f"part{part.number}_", dir=film.folder) as scratch, closing(frames):  # type: ignore[type-var]
             work = Work(Path(scratch) / film.output.name, {}, resume=False, overwrite=False)
             try:
-                medium = FilmMedium(work, source, encoder, None)
-                medium.begin(part.number)
+                writer = FilmSegmentWriter(work, source, encoder, None)
+                writer.begin(part.number)
                 try:
-                    with closing(ahead(self._changed(part, frames), _WAITING)) as steps:
+                    with closing(prefetch(self._changed(part, frames), _WAITING)) as steps:
                         for step in steps:
                             assert step.pixels is not None
-                            medium.add(step.frame, step.pixels, step.box)
-                    entry = medium.end()
+                            writer.add(step.frame, step.pixels, step.box)
+                    entry = writer.end()
                 finally:
-                    medium.abandon()
+                    writer.abandon()
                 packets = payload(work, part.number)
                 os.replace(packets, film.folder / packets.name)
             finally:
@@ -127,7 +127,7 @@ class Changer:
 
     def _changed(self, part: Part, frames: Iterator[Frame]) -> Iterator[Step]:
         recipe, flow = self._recipe, self._flow
-        change = Edit(flow, self._expression, self._neutral, recipe.alpha, Smoothing(0))
+        change = Edit(flow, self._direction, recipe.alpha, Smoothing(0))
         yield from pasted(changed(_checked(part, frames, flow.size), change, flow.batch_size), recipe.paste)
 
 

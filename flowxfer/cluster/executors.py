@@ -7,16 +7,19 @@ import math
 import os
 import pickle
 import socket
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from flowxfer.cluster.edit_worker import Changer
+from flowxfer.cluster.edit_worker import EditWorker
 from flowxfer.cluster.follower import Follower
 from flowxfer.cluster.recipe import Recipe
 from flowxfer.cluster.tasks import Film, Input, Result
-from flowxfer.errors import ClusterError, InputError, MissingExtraError
+from flowxfer.errors import ClusterError, InputError, unimportable
 
 __all__ = ["Engine", "OnRay", "here"]
 
@@ -35,10 +38,10 @@ def here(tasks: Sequence[Input], recipe: Recipe) -> Iterator[Result]:
     Raises:
         FlowxferError: the model cannot be loaded.
     """
-    follower, changer = Follower(recipe), Changer(recipe)
+    follower, edit_worker = Follower(recipe), EditWorker(recipe)
     for task in tasks:
         for followed in follower(task):
-            yield from changer(followed)
+            yield from edit_worker(followed)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class OnRay:
         try:
             import ray.data  # noqa: F401
         except ImportError as error:
-            raise MissingExtraError(error.name or "ray", "cluster", "Working on a Ray cluster") from None
+            raise unimportable(error, error.name or "ray", "cluster", "Working on a Ray cluster") from error
 
     def __call__(self, tasks: Sequence[Input], recipe: Recipe) -> Iterator[Result]:
         """Do the tasks, and yield their results in the order in which they are done.
@@ -78,8 +81,7 @@ class OnRay:
         import ray
 
         started = not ray.is_initialized()
-        if started:
-            self._connect()
+        guard = self._connect() if started else None
         try:
             yield from _results(tasks, recipe, self.workers)
         except ray.exceptions.RayError as error:
@@ -87,8 +89,12 @@ class OnRay:
         finally:
             if started:
                 ray.shutdown()
+            if guard is not None:
+                guard.kill()
+                guard.communicate()
 
-    def _connect(self) -> None:
+    def _connect(self) -> subprocess.Popen[bytes] | None:
+        """Connect, or start Ray here; then what ends it if this process is killed."""
         import ray
 
         _knock(self.address)
@@ -106,6 +112,17 @@ class OnRay:
                 f"expected a Ray cluster at {self.address or 'this machine'}, but {error}; `ray status` on its "
                 "machines says whether it runs"
             ) from error
+        return None if self.address or sys.platform == "win32" else _guard()
+
+
+def _guard() -> subprocess.Popen[bytes]:
+    """Start what ends the Ray of this process if it is killed."""
+    import ray
+
+    node: Any = ray._private.worker._global_node
+    folder = node.get_session_dir_path()  # which all of its processes name
+    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("_guard.py")), Path(folder).name]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0)
 
 
 def _knock(address: str | None) -> None:
@@ -141,7 +158,7 @@ class _Following(_Stage):
 
 class _Changing(_Stage):
     def __init__(self, recipe: Recipe) -> None:
-        super().__init__(Changer(recipe))
+        super().__init__(EditWorker(recipe))
 
 
 def _results(tasks: Sequence[Input], recipe: Recipe, workers: int | None) -> Iterator[Result]:

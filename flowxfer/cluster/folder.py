@@ -13,6 +13,7 @@ from pathlib import Path
 from flowxfer.cluster.tasks import FilmTask
 from flowxfer.cluster.workers import Do, devices_of, share
 from flowxfer.errors import FlowxferError, VideoError
+from flowxfer.latents import Latents
 from flowxfer.transferer import Faces, Transferer
 from flowxfer.types import Alpha
 from flowxfer.video.io.opening import Sources, films_in
@@ -46,6 +47,7 @@ def process_folder(
     *,
     expression: Faces | None = None,
     neutral: Faces | None = None,
+    direction: Latents | None = None,
     driver: Sources | None = None,
     alpha: Alpha | None = None,
     transferer: Transferer | None = None,
@@ -64,6 +66,7 @@ def process_folder(
         output: the folder for the results, which keep their names; .avi and others that cannot be written become .mkv.
         expression: as :func:`~flowxfer.video.process` takes it.
         neutral: likewise.
+        direction: likewise.
         driver: likewise.
         alpha: likewise.
         transferer: likewise.
@@ -86,6 +89,7 @@ def process_folder(
         _process,
         expression=expression,
         neutral=neutral,
+        direction=direction,
         driver=driver,
         alpha=alpha,
         transferer=transferer,
@@ -125,6 +129,7 @@ def _process(
     *,
     expression: Faces | None,
     neutral: Faces | None,
+    direction: Latents | None,
     driver: Sources | None,
     alpha: Alpha | None,
     transferer: Transferer,
@@ -135,6 +140,7 @@ def _process(
         task.output,
         expression=expression,
         neutral=neutral,
+        direction=direction,
         driver=driver,
         alpha=alpha,
         transferer=transferer,

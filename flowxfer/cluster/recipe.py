@@ -39,6 +39,7 @@ class Recipe:
         threads: of a worker on the CPU; None leaves it to the engine.
         engine: what computes the model.
         precision: in which exact precision PyTorch does; None takes the model's.
+        plain: subtract the performer's pictures even where the model could read their expression.
     """
 
     model: str
@@ -57,6 +58,7 @@ class Recipe:
     threads: int | None = None
     engine: EngineName = "onnxruntime"
     precision: Precision | None = None
+    plain: bool = False
 
     @property
     def size(self) -> int:
@@ -75,6 +77,7 @@ class Recipe:
             threads=self.threads,
             engine=self.engine,
             precision=self.precision,
+            plain=self.plain,
         )
         if flow.manifest.model_hash != self.model_hash:
             raise BundleError(
@@ -96,6 +99,7 @@ class Recipe:
         return {
             "model": self.model_hash,
             "engine": [self.engine, self.precision],
+            **({"plain": True} if self.plain else {}),
             "performer": [hashlib.sha256(faces.tobytes()).hexdigest() for faces in (self.expression, self.neutral)],
             "alpha": self.alpha if isinstance(self.alpha, (int, float)) else list(self.alpha),
             "face": named(self.face),

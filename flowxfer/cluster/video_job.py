@@ -12,10 +12,10 @@ from flowxfer.video import open_source
 from flowxfer.video.io.source import require_av
 from flowxfer.video.io.work_folder import Work
 
-__all__ = ["Reel"]
+__all__ = ["VideoJob"]
 
 
-class Reel:
+class VideoJob:
     """Holds a film's work folder, ``.NAME.partial`` beside the output, from the first segment to the last.
 
     Only the process that started the batch has one; workers put their packets into its folder.
@@ -38,7 +38,7 @@ class Reel:
         check_suffix(output, recipe.mark)
         from flowxfer.video.io.copies import holdable
         from flowxfer.video.io.encoders import choose_encoder
-        from flowxfer.video.io.film_sink import FilmMedium
+        from flowxfer.video.io.film_sink import FilmSegmentWriter
         from flowxfer.video.io.film_source import FilmSource
 
         film = open_source(source)
@@ -52,7 +52,7 @@ class Reel:
         }
         self._work = Work(output, job, resume=not force, overwrite=force)
         copied = holdable(film, output) if isinstance(film, FilmSource) else ()
-        self._medium = FilmMedium(self._work, film, encoder, recipe.mark, copied)
+        self._writer = FilmSegmentWriter(self._work, film, encoder, recipe.mark, copied)
         self._waiting: dict[int, dict[str, Any]] = {}
         self._segments: int | None = None
         entries = list(self._work.entries())
@@ -84,7 +84,7 @@ class Reel:
 
     def join(self) -> None:
         """Put the film into its place."""
-        self._medium.finish()
+        self._writer.finish()
         self._work.remove()
 
     def leave(self) -> None:

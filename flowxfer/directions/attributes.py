@@ -6,14 +6,15 @@ import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from flowxfer.bundle import Bundle, Manifest
+from flowxfer.bundle import Bundle, Manifest, member
 from flowxfer.directions import openai_latents
-from flowxfer.errors import BundleError, InputError, LatentsError, reason
-from flowxfer.latents import Latents
+from flowxfer.errors import InputError, LatentsError, reason
+from flowxfer.latents import LARGEST_ALPHA, Latents
 
 ATTRIBUTES = "attributes.safetensors"
 """The file of a bundle that has attribute vectors."""
@@ -83,8 +84,10 @@ class Attributes(Mapping[str, Latents]):
                 others = f"there are {some}" if self else "there are none; `flowxfer attributes learn` makes some"
                 hint = f"did you mean {close[0]}?" if close else others
                 raise InputError(f"expected an attribute of the model, got {name!r}; {hint}")
-            if not isinstance(strength, (int, float)) or not np.isfinite(strength):
-                raise InputError(f"expected a finite number for {name}, got {strength!r}")
+            if not isinstance(strength, (int, float)) or not abs(strength) <= LARGEST_ALPHA:
+                raise InputError(
+                    f"expected a finite number for {name}, from -{LARGEST_ALPHA} to {LARGEST_ALPHA}, got {strength!r}"
+                )
             weights[self._index[name]] = strength
         levels = [np.tensordot(weights, z, 1)[None] for z in self._directions.levels]
         return Latents(levels, self.model_hash)
@@ -100,8 +103,7 @@ class Attributes(Mapping[str, Latents]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file of latents and names, whole or not at all."""
-        metadata = {NAMES_KEY: json.dumps(list(self)), DIGEST_KEY: self._directions.digest}
-        self._directions.save(path, metadata=metadata)
+        save_named(self._directions, list(self), path, NAMES_KEY)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], manifest: Manifest) -> Attributes:
@@ -114,25 +116,12 @@ class Attributes(Mapping[str, Latents]):
         Raises:
             LatentsError: the file is missing, damaged, of another model, or no attributes of flowxfer.
         """
-        directions = Latents.load(path)
-        shapes = tuple(z.shape[1:] for z in directions.levels)
-        if (directions.model_hash, shapes) != (manifest.model_hash, manifest.latent_shapes):
-            raise LatentsError(
-                f"expected attributes of the model {manifest.name} in {path}, got those of another;"
-                " `flowxfer attributes learn` makes them for this one"
-            )
+        names, directions = load_named(path, manifest, NAMES_KEY, kind="attributes")
         try:
-            with safe_open(path, framework="np") as file:
-                metadata = file.metadata() or {}
-            names = _names(metadata.get(NAMES_KEY, "null"))
-            if metadata.get(DIGEST_KEY) != directions.digest:
-                raise ValueError("the vectors are not those that were saved")
-            if not all(np.isfinite(z).all() for z in directions.levels):
-                raise ValueError("a vector is not finite")
             return cls(names, directions)
-        except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        except InputError as error:
             raise LatentsError(
-                f"expected attributes that flowxfer saved in {path}: {reason(error)}; learn them again"
+                f"expected attributes that flowxfer saved in {path}: {error}; learn them again"
             ) from error
 
     @classmethod
@@ -143,13 +132,11 @@ class Attributes(Mapping[str, Latents]):
         learns others does not change it, and its latents remain its own.
 
         Raises:
-            BundleError: it is a link that leads out of the bundle.
+            BundleError: it is a link that leads out of the bundle, or no regular file.
             LatentsError: it is damaged or another model's.
         """
-        path, manifest = bundle.path / ATTRIBUTES, bundle.manifest
-        if path.is_symlink() and path.resolve().parent != bundle.path.resolve():
-            raise BundleError(f"expected {ATTRIBUTES} inside the bundle {bundle.path}, but it links out of it")
-        if path.is_file():
+        manifest = bundle.manifest
+        if path := beside(bundle, ATTRIBUTES):
             return cls.load(path, manifest)
         none = [np.empty((0, *shape), np.float32) for shape in manifest.latent_shapes]
         return cls((), Latents(none, manifest.model_hash))
@@ -175,8 +162,54 @@ class Attributes(Mapping[str, Latents]):
         return cls(openai_latents.CELEBA, Latents(levels, manifest.model_hash))
 
 
-def _names(text: str) -> list[str]:
-    names = json.loads(text)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("they are no list of names")
-    return names
+def beside(bundle: Bundle, name: str) -> Path | None:
+    """A file that lies in a bundle without being listed in its manifest, or None.
+
+    Raises:
+        BundleError: it is a link that leads out of the bundle, or no regular file.
+    """
+    try:
+        return member(bundle.path, name)
+    except FileNotFoundError:
+        return None
+
+
+def save_named(latents: Latents, names: Sequence[str], path: str | os.PathLike[str], key: str) -> None:
+    """Write a safetensors file of latents and names, whole or not at all."""
+    latents.save(path, metadata={key: json.dumps(list(names)), DIGEST_KEY: latents.digest})
+
+
+def load_named(path: str | os.PathLike[str], manifest: Manifest, key: str, *, kind: str) -> tuple[list[str], Latents]:
+    """Read what :func:`save_named` wrote.
+
+    Args:
+        path: of the file.
+        manifest: of the model that the latents have to be of.
+        key: what the names are called in the file.
+        kind: what the file has, for messages: ``"attributes"`` or ``"reader"``, as the command is called that makes it.
+
+    Raises:
+        LatentsError: the file is missing, damaged, of another model, or none of that kind.
+    """
+    latents = Latents.load(path)
+    shapes = tuple(z.shape[1:] for z in latents.levels)
+    if (latents.model_hash, shapes) != (manifest.model_hash, manifest.latent_shapes):
+        raise LatentsError(
+            f"expected {kind} of the model {manifest.name} in {path}, got those of another;"
+            f" `flowxfer {kind} learn` makes them for this one"
+        )
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+        names = json.loads(metadata.get(key, "null"))
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("they are no list of names")
+        if metadata.get(DIGEST_KEY) != latents.digest:
+            raise ValueError("the vectors are not those that were saved")
+        if not all(np.isfinite(z).all() for z in latents.levels):
+            raise ValueError("a vector is not finite")
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise LatentsError(
+            f"expected {kind} that flowxfer saved in {path}: {reason(error)}; learn them again"
+        ) from error
+    return names, latents

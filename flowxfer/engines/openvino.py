@@ -21,7 +21,8 @@ import numpy.typing as npt
 from flowxfer.bundle import DECODE, ENCODE, PRECISIONS, SAMPLE, Bundle, LatentKind
 from flowxfer.engines.batching import DEFAULT_BATCH_SIZE, Batched, cores
 from flowxfer.engines.options import EngineOptions
-from flowxfer.errors import MissingExtraError, ProviderError, reason
+from flowxfer.errors import ProviderError, reason, unimportable
+from flowxfer.latents import check_finite
 from flowxfer.types import Array, Images
 
 Feed = Mapping[str, npt.NDArray[Any]]
@@ -84,7 +85,9 @@ class OpenVinoEngine(Batched):
         constants = {"bin_width": np.array(bin_width, np.float32)}
 
         def run(part: slice) -> HostChunk:
-            return HostChunk(tuple(self._encode.run({"image": images[part]}, constants)))
+            levels = tuple(self._encode.run({"image": images[part]}, constants))
+            check_finite(levels)
+            return HostChunk(levels)
 
         return list(self._batches(len(images), run))
 
@@ -216,7 +219,7 @@ def openvino() -> ModuleType:
     try:
         import openvino as module
     except ImportError as error:
-        raise MissingExtraError(error.name or "openvino", "openvino", 'engine="openvino"') from error
+        raise unimportable(error, error.name or "openvino", "openvino", 'engine="openvino"') from error
     finally:
         if silenced:
             del sys.modules[telemetry]
@@ -225,7 +228,7 @@ def openvino() -> ModuleType:
 
 
 def _joined(chunks: Sequence[HostChunk]) -> list[Array]:
-    return [np.concatenate(level) for level in zip(*(chunk.values for chunk in chunks), strict=True)]
+    return [np.concatenate(level) for level in zip(*(chunk.levels() for chunk in chunks), strict=True)]
 
 
 def _rows(level: Array, part: slice) -> Array:

@@ -11,7 +11,7 @@ from flowxfer.bundle import Bundle
 from flowxfer.engines.options import EngineOptions
 from flowxfer.engines.ort.session import Session
 from flowxfer.engines.protocol import Engine
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import unimportable
 
 __all__ = ["start"]
 
@@ -31,7 +31,7 @@ def start(bundle: Bundle, options: EngineOptions) -> Engine[Any]:
         try:
             from flowxfer.engines.torch import TorchEngine
         except ImportError as error:
-            raise MissingExtraError(error.name or "torch", "export", 'engine="torch"') from error
+            raise unimportable(error, error.name or "torch", "export", 'engine="torch"') from error
         return TorchEngine(bundle, options)
     from flowxfer.engines.openvino import OpenVinoEngine
 

@@ -5,5 +5,4 @@
 - ``fidelity``: how far is it from the true picture, which synthetic people have?
 - ``paper``: the protocol of the paper, from folders of pictures to its tables; ``tables`` are its file formats.
 - ``report``: a run of it as one HTML page.
-- ``variants``: ``methods`` that vary the equation, measured against it on ``heldout`` people.
 """

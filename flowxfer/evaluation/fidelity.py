@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import unimportable
 from flowxfer.evaluation.action_units import Meter, measured, score
 from flowxfer.evaluation.likeness import Embedder, distance
 from flowxfer.images import Pixels
@@ -205,8 +205,8 @@ def _measures(made: Pixels, truth: Pixels, target: Pixels) -> list[float]:
     """From ``mouth`` to ``ssim``, in the order of :class:`Fidelity`."""
     try:
         from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-    except ImportError:
-        raise MissingExtraError("scikit-image", "fidelity", "Comparing with true pictures") from None
+    except ImportError as error:
+        raise unimportable(error, "scikit-image", "fidelity", "Comparing with true pictures") from error
     psnr: Callable[..., float] = peak_signal_noise_ratio
     ssim: Callable[..., float] = structural_similarity
     changed = changed_region(target, truth)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import numpy as np
 from PIL import Image
 
-from flowxfer.errors import DownloadError, InputError, MissingExtraError, ShapeError, WeightsError
+from flowxfer.errors import DownloadError, InputError, ShapeError, WeightsError, unimportable
 from flowxfer.evaluation.action_units import Floats
 from flowxfer.faces.dlib_models import RECOGNITION, dlib_model, import_dlib
 from flowxfer.images import Pixels
@@ -95,7 +95,7 @@ class Facenet:
         try:
             from facenet_pytorch import MTCNN
         except ImportError as error:
-            raise MissingExtraError(error.name or "facenet_pytorch", "facenet", "The likeness score") from None
+            raise unimportable(error, error.name or "facenet_pytorch", "facenet", "The likeness score") from error
         except RuntimeError as error:  # torchvision's, beside a torch that it was not built for
             raise InputError(f"expected a torchvision built for this torch, but importing it fails: {error}") from error
         self.scale = f"facenet {pretrained}"

@@ -24,7 +24,7 @@ from flowxfer.images import Pixels, contact_sheets
 from flowxfer.latents import Latents
 from flowxfer.transferer import Transferer
 
-__all__ = ["NEUTRAL", "Direction", "Pairs", "Scene", "Transfers", "sheet", "subtraction", "transfers"]
+__all__ = ["NEUTRAL", "Direction", "Pairs", "Scene", "Transfers", "directions", "sheet", "subtraction", "transfers"]
 
 NEUTRAL = "neutral"
 """What a picture without an expression is called."""
@@ -35,6 +35,14 @@ _SHOWN = 8  # people on a sheet
 
 Direction: TypeAlias = Callable[[Latents, Latents], Latents]
 """Makes expression vectors from the latents of N performers: neutral, and with the expression; N from N and N."""
+
+
+def directions(flow: Transferer) -> dict[str, Direction]:
+    """The ways that a model has to make an expression vector: ``"plain"`` and, where it brings a reader, ``"read"``."""
+    found: dict[str, Direction] = {"plain": subtraction}
+    if (reader := flow.reader) is not None:
+        found["read"] = lambda neutral, expression: reader(expression - neutral)
+    return found
 
 
 def subtraction(neutral: Latents, expression: Latents) -> Latents:
@@ -180,7 +188,7 @@ class Transfers:
 def transfers(
     flow: Transferer,
     scene: Scene,
-    directions: Mapping[str, Direction] | None = None,
+    ways: Mapping[str, Direction] | None = None,
     alphas: Sequence[float] = (1.0,),
     *,
     performers: int = 4,
@@ -190,7 +198,7 @@ def transfers(
     Args:
         flow: the model.
         scene: pictures of its size.
-        directions: ways to make an expression vector, by name; by default ``"plain"``, :func:`subtraction`.
+        ways: to make an expression vector, by name; by default what :func:`directions` finds.
         alphas: strengths.
         performers: how many of the others perform for each person, one by one; at last their mean does.
 
@@ -198,10 +206,10 @@ def transfers(
         For each performer, then for their mean: every direction and ``"pixels"``, the same arithmetic on pixels, at
         every alpha; at the end ``"none"``, the targets as they are, and ``"truth"`` where that is known.
     """
-    directions = {"plain": subtraction} if directions is None else directions
+    ways = directions(flow) if ways is None else ways
     rounds = list(scene.rounds(performers))
     target, neutral, performing = (flow.encode(faces) for faces in (scene.target, scene.neutral, scene.performing))
-    vectors = {name: direction(neutral, performing) for name, direction in directions.items()}
+    vectors = {name: direction(neutral, performing) for name, direction in ways.items()}
     change = scene.performing.astype(np.float64) - scene.neutral
     for performer, weights in rounds:
         suffix = " mean" if performer[0] == "mean" else ""

@@ -227,6 +227,6 @@ def _strings(line: str) -> list[str]:
 
 def _lines(path: str | os.PathLike[str]) -> list[str]:
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
+        return Path(path).read_text(encoding="utf-8-sig").splitlines()  # a byte order mark, as spreadsheets write
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"expected a table at {path}, but it cannot be read: {reason(error)}") from error

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import MissingExtraError, unimportable
 
 __all__ = ["RECOGNITION", "dlib_model", "import_dlib"]
 
@@ -26,8 +26,8 @@ def import_dlib(purpose: str = "DlibDetector") -> Any:
     """
     try:
         return import_module("dlib")
-    except ImportError:
-        raise MissingExtraError("dlib", "faces", purpose) from None
+    except ImportError as error:
+        raise unimportable(error, "dlib", "faces", purpose) from error
 
 
 def dlib_model(name: str, purpose: str = "DlibDetector") -> str:

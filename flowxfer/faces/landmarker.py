@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flowxfer.errors import InputError, MissingExtraError, ShapeError
+from flowxfer.errors import InputError, MissingExtraError, ShapeError, unimportable
 from flowxfer.faces.resampling import resample
 from flowxfer.faces.similarity import Points, Similarity
 from flowxfer.images import Pixels
@@ -245,8 +245,8 @@ def _probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 def _interpreter() -> Any:
     try:
         return importlib.import_module("ai_edge_litert.interpreter").Interpreter
-    except ImportError:
-        raise MissingExtraError("ai_edge_litert", "landmarks", _PURPOSE) from None
+    except ImportError as error:
+        raise unimportable(error, "ai_edge_litert", "landmarks", _PURPOSE) from error
 
 
 def _networks() -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from flowxfer.errors import FlowxferError, InputError, MissingExtraError
+from flowxfer.errors import FlowxferError, InputError, unimportable
 from flowxfer.faces.detector import Face, largest_first, openai_eyes
 from flowxfer.images import Pixels
 
@@ -64,7 +64,7 @@ def _facenet() -> Any:
     try:
         return import_module("facenet_pytorch")
     except ImportError as error:
-        raise MissingExtraError(error.name or "facenet_pytorch", "facenet", "MtcnnDetector") from None
+        raise unimportable(error, error.name or "facenet_pytorch", "facenet", "MtcnnDetector") from error
     except RuntimeError as error:
         # torchvision registers its operators on import and breaks there beside a PyTorch of another build.
         raise FlowxferError(

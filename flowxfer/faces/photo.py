@@ -15,6 +15,7 @@ from flowxfer.faces.paste import Paste, paste_blend
 from flowxfer.images import Pixels, Source, load
 
 if TYPE_CHECKING:
+    from flowxfer.latents import Latents
     from flowxfer.transferer import Faces, Transferer
     from flowxfer.types import Alpha
 
@@ -27,10 +28,11 @@ Choice: TypeAlias = "Literal['all', 'largest', 'leftmost'] | int | Reference"
 def transfer_photo(
     transferer: Transferer,
     photo: Source,
-    expression: Faces,
-    neutral: Faces,
+    expression: Faces | None = None,
+    neutral: Faces | None = None,
     alpha: Alpha = 0.4,
     *,
+    direction: Latents | None = None,
     face: Choice = "largest",
     detector: Detector | None = None,
     rotations: bool = False,
@@ -44,6 +46,7 @@ def transfer_photo(
         expression: the aligned face that performs, as :meth:`Transferer.transfer` takes it; :func:`align` aligns.
         neutral: the performer without expression.
         alpha: strength: 0 gives the photograph back, byte by byte; 1 transfers in full.
+        direction: in place of both, latents of one, as :meth:`Transferer.manipulate` takes them.
         face: which of several.
         detector: what finds faces; by default dlib.
         rotations: also find faces in a photograph that lies on its side or its head.
@@ -53,11 +56,15 @@ def transfer_photo(
         RGB, the photograph's shape (H, W, 3), uint8.
 
     Raises:
-        InputError: there is no face, or not the one that was asked for.
+        InputError: there is no face, or not the one that was asked for; or not what is transferred, or twice.
     """
+    if direction is None and expression is not None and neutral is not None:
+        direction = transferer.direction(expression, neutral)
+    elif direction is None or expression is not None or neutral is not None:
+        raise InputError("expected a direction, or an expression and a neutral: what is transferred?")
     picture = load(photo)
     chosen = choose(align(picture, detector, transferer.size, rotations=rotations), face)
-    decoded = transferer.transfer(np.stack([aligned.crop for aligned in chosen]), expression, neutral, alpha)
+    decoded = transferer.manipulate(np.stack([aligned.crop for aligned in chosen]), direction, alpha)
     for aligned, new in zip(chosen, decoded, strict=True):
         picture = paste(picture, aligned, new)
     return picture

@@ -112,9 +112,8 @@ class Glow(nn.Module):
         log_det = prior_log_det = x.new_zeros(len(x))
         for level in range(self.config.levels):
             x, _ = self.squeeze(x)
-            for step in self.steps(level):
-                x, contribution = step(x)
-                log_det = log_det + contribution
+            x, contribution = self.forward_steps(level, x)
+            log_det = log_det + contribution
             if level < len(self.splits):
                 raw.append(x.chunk(2, 1)[1])
                 x, z, contribution = self.split(level)(x)
@@ -137,10 +136,23 @@ class Glow(nn.Module):
             if level < len(self.splits):
                 z = latents[level]
                 x = self.split(level).inverse(x, z) if kind == "eps" else torch.cat([x, z], 1)
-            for step in reversed(self.steps(level)):
-                x = step.inverse(x)
+            x = self.inverse_steps(level, x)
             x = self.squeeze.inverse(x)
         return x
+
+    def forward_steps(self, level: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Take a level's state (N, C, H, W) through its steps; also their log_det, (N,)."""
+        log_det = x.new_zeros(len(x))
+        for step in self.steps(level):
+            x, contribution = step(x)
+            log_det = log_det + contribution
+        return x, log_det
+
+    def inverse_steps(self, level: int, y: Tensor) -> Tensor:
+        """Undo :meth:`forward_steps`."""
+        for step in reversed(self.steps(level)):
+            y = step.inverse(y)
+        return y
 
     def log_prob(self, images: Tensor) -> Tensor:
         """Log-likelihood of images in bits per dimension, (N,); the loss of the literature is its negative.

@@ -1,4 +1,4 @@
-"""Held-out synthetic people, as ``python -m flowxfer.synth evaluation`` renders them."""
+"""Held-out people, whose true expressions are known: rendered ones, and those who were photographed twice."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from flowxfer.errors import InputError, reason
 from flowxfer.images.arrays import read_npy, read_npz
-from flowxfer.images.reading import Pixels
+from flowxfer.images.reading import Pixels, load_faces, pictures_among
 from flowxfer.types import Array
 
 __all__ = ["HeldOut"]
+
+NEUTRAL = "neutral"
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +25,7 @@ class HeldOut:
     Args:
         names: of the expressions.
         strengths: A of them, ascending to 1.
-        seeds: (P,): who they are.
+        seeds: (P,): who the rendered ones are; not numbers for those who were photographed.
         neutral: uint8 (P, S, S, 3).
         expressions: uint8 (P, E, A, S, S, 3).
     """
@@ -62,6 +64,36 @@ class HeldOut:
             np.ascontiguousarray(pictures[:, 0]),
             pictures[:, 1:].reshape(shape),
         )
+
+    @classmethod
+    def photographed(cls, folder: str | os.PathLike[str], size: int) -> HeldOut:
+        """Read pictures ``PERSON_neutral.png`` and ``PERSON_EXPRESSION.png`` of the people who show all expressions.
+
+        Args:
+            folder: searched without its subfolders.
+            size: S; larger faces are reduced.
+
+        Raises:
+            InputError: there are not two such people; one performs for the other.
+            ImageError: a picture cannot be read.
+        """
+        found: dict[str, dict[str, Path]] = {}
+        for path in sorted(pictures_among(Path(folder).glob("*_*.*"))):
+            person, _, expression = path.stem.rpartition("_")
+            if person:
+                found.setdefault(expression, {})[person] = path
+        neutral = found.pop(NEUTRAL, {})
+        everybody = [person for person in neutral if all(person in people for people in found.values())]
+        if not found or len(everybody) < 2:
+            raise InputError(
+                f"expected two people or more in {folder} with pictures such as ann_neutral.png and ann_smiling.png, "
+                f"got {len(everybody) if found else 0}"
+            )
+        columns = [
+            load_faces([people[who] for who in everybody], size, resize=True) for people in (neutral, *found.values())
+        ]
+        truth = np.stack(columns[1:], 1)[:, :, None]
+        return cls(tuple(found), np.ones(1), np.full(len(everybody), np.nan), columns[0], truth)
 
     @property
     def truth(self) -> Pixels:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from flowxfer.errors import InputError, reason
-from flowxfer.images.reading import Pixels, load
+from flowxfer.images.reading import Pixels, load, pictures_among
 
 __all__ = ["TruePeople", "bundled_data"]
 
@@ -66,7 +66,7 @@ class TruePeople:
                 f"expected people with true pictures, truth/parameters.json, in {folder}: {reason(error)}"
             ) from error
         people = sorted(path.name for path in (folder / "truth").iterdir() if (path / "neutral.png").is_file())
-        names = sorted(path.stem for path in (folder / "expressions").glob("*.png"))
+        names = sorted(path.stem for path in pictures_among((folder / "expressions").glob("*.png")))
         return cls(folder, performer, tuple(person for person in people if person != performer), tuple(names))
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -11,11 +12,25 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from flowxfer.errors import ImageError, InputError, ShapeError, reason
 
-__all__ = ["FORMATS", "SUFFIXES", "Pixels", "Source", "Sources", "expand", "load", "load_faces"]
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Pixels",
+    "Source",
+    "Sources",
+    "check_no_pipe",
+    "expand",
+    "load",
+    "load_faces",
+    "orientation",
+    "pictures_among",
+]
+
+log = logging.getLogger(__name__)
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Source: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any]"
@@ -23,7 +38,22 @@ Sources: TypeAlias = "Source | Iterable[Sources]"
 
 # Named, because Pillow's full list holds formats that start other programs (EPS) or reach for further files.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2")
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+SUFFIXES = (".png", *_JPEG, ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".jp2")
+_OTHERS = {".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".jxl": "JPEG XL", ".psd": "Photoshop"}
+_OTHERS |= dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"), "raw")
+"""Pictures that people have and nothing here reads, by their suffixes."""
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its EXIF."""
 _WHITE = (255, 255, 255, 255)
 
 
@@ -101,17 +131,37 @@ def expand(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         if path.is_file():
             found.append(path)
             continue
+        check_no_pipe(path)
         if path.is_dir():
             candidates = list(path.iterdir())
         elif glob.has_magic(str(path)):
             candidates = [Path(match) for match in glob.glob(str(path), recursive=True)]
         else:
             raise ImageError(f"expected a picture or a folder of pictures at {path}, but there is nothing")
-        pictures = [p for p in candidates if p.suffix.lower() in SUFFIXES and p.name[0] != "." and p.is_file()]
+        pictures = pictures_among(candidates)
         if not pictures:
             raise ImageError(f"expected pictures ({', '.join(SUFFIXES)}) in {path}, but there are none")
         found += sorted(pictures, key=_natural)
     return found
+
+
+def pictures_among(paths: Iterable[Path], *, below: Path | None = None) -> list[Path]:
+    """Choose the pictures among what a folder or a pattern holds, by their suffixes; hidden ones are left out.
+
+    Those that nothing here reads, such as HEIC, are left out with a warning.
+
+    Args:
+        paths: files, folders and others.
+        below: the folder that was searched with its subfolders, of which hidden ones are left out too.
+    """
+    shown = [
+        p for p in paths if not any(part[0] == "." for part in (p.relative_to(below).parts if below else p.parts[-1:]))
+    ]
+    if others := [p for p in shown if p.suffix.lower() in _OTHERS and p.is_file()]:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        kind = _OTHERS[others[0].suffix.lower()]
+        log.warning("%s%s left out: %s pictures are not read here; convert them to JPEG", min(others), more, kind)
+    return [p for p in shown if p.suffix.lower() in SUFFIXES and p.is_file()]
 
 
 def _each(sources: Any) -> Iterator[Source]:
@@ -126,7 +176,24 @@ def _each(sources: Any) -> Iterator[Source]:
         raise InputError(f"expected pictures: paths, PIL images or uint8 arrays, got {type(sources).__name__}")
 
 
+def _parts(path: Path, below: Path | None) -> tuple[str, ...]:
+    return path.parts[-1:] if below is None else path.relative_to(below).parts
+
+
+def check_no_pipe(path: Path) -> None:
+    """Refuse a pipe or a device: pictures and films are read from more than one place, and more than once.
+
+    Raises:
+        ImageError: it is one.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ImageError(
+            f"expected a file at {path}, got a pipe or a device; write what comes out of it to a file first"
+        )
+
+
 def _read(path: Path) -> Image.Image:
+    check_no_pipe(path)
     try:
         with Image.open(path, formats=FORMATS) as image:
             limit = Image.MAX_IMAGE_PIXELS
@@ -140,25 +207,56 @@ def _read(path: Path) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"{path} is larger than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller first") from None
     except UnidentifiedImageError:
-        what = "an empty file" if path.stat().st_size == 0 else "something else or a damaged file"
-        raise ImageError(f"expected a picture (PNG, JPEG, WebP, …) in {path}, got {what}") from None
+        raise ImageError(f"expected a picture (PNG, JPEG, WebP, …) in {path}, got {_instead(path)}") from None
     except Exception as error:  # beside OSError, damaged headers raise struct.error, KeyError and others
-        said = getattr(error, "strerror", None) or reason(error)
-        raise ImageError(f"expected a picture in {path}, but it cannot be read: {said}") from error
+        raise ImageError(f"expected a picture in {path}, but it cannot be read: {_said(error)}") from error
+
+
+def _instead(path: Path) -> str:
+    """What a file is that is no picture which can be read here."""
+    with path.open("rb") as file:
+        head = file.read(32)
+    if head[4:8] == b"ftyp" and {head[8:12], *(head[i : i + 4] for i in range(16, 32, 4))} & _HEIF:
+        return "HEIC; convert it to JPEG first"
+    if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "JPEG XL; convert it to JPEG or PNG first"
+    return "something else or a damaged file" if head else "an empty file"
+
+
+def _said(error: Exception) -> str:
+    """What an error says of a file; those of Python's own about a damaged header say nothing to its owner."""
+    if isinstance(error, (OSError, SyntaxError)) or type(error) is ValueError:  # Pillow's own
+        return getattr(error, "strerror", None) or reason(error)
+    return "its header is not understood"
 
 
 def _upright(image: Image.Image, name: str) -> Image.Image:
     """Decode the picture and apply its EXIF rotation."""
     try:
         image.load()
-        return ImageOps.exif_transpose(image)
+        turn = _TURNS.get(orientation(image))
+        return image.copy() if turn is None else image.transpose(turn)
     except Exception as error:  # the same
-        raise ImageError(f"{name} is damaged or cut short: {reason(error)}; fetch or export it again") from error
+        raise ImageError(f"{name} is damaged or cut short: {_said(error)}; fetch or export it again") from error
+
+
+def orientation(image: Image.Image) -> int:
+    """Read how a picture is turned, EXIF's 1 to 8; 1 where its EXIF is damaged or says nothing."""
+    try:
+        said = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception as error:  # whatever a damaged one raises, the picture can still be seen
+        log.debug("EXIF that cannot be read: %s", error)
+        return 1
+    return said if said in _TURNS else 1
 
 
 def _rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I"):
-        return Image.fromarray(_eight_bits(np.asarray(image), name)).convert("RGB")
+        grey, clear = np.asarray(image), image.info.get("transparency")
+        pixels = _eight_bits(grey, name)
+        if clear is not None:
+            pixels[grey == clear] = 255
+        return Image.fromarray(pixels).convert("RGB")
     if image.mode == "F":
         raise ImageError(f"expected 8 or 16 bits a colour in {name}, got floating point; convert it to PNG first")
     if image.has_transparency_data:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT", "MODELS", "SAMPLER", "Model"]
+__all__ = ["DEFAULT", "MODELS", "PHOTOGRAPHS", "SAMPLER", "Model"]
 
 DEFAULT = "synthetic-64"
+PHOTOGRAPHS = "portrait-64"
+"""The bundled model for photographs and films of people."""
 SAMPLER = "synthetic-64-samples"
 """The bundled model to draw faces from: learning to transfer has cost the default one its likelihood."""
 
@@ -36,6 +38,8 @@ MODELS = {
     model.name: model
     for model in (
         Model(DEFAULT, "64 px, trained on synthetic people; part of flowxfer", "CC0-1.0"),
+        Model(PHOTOGRAPHS, "64 px, trained on synthetic people and animated photographs; part of flowxfer", "CC0-1.0"),
+        Model("portrait-128", "128 px, likewise: sharper and slower; part of flowxfer", "CC0-1.0"),
         Model(SAMPLER, "64 px, trained on their likelihood alone, to draw faces from; part of flowxfer", "CC0-1.0"),
         Model(
             "openai-celebahq-256",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flowxfer.bundle import MANIFEST, Manifest
-from flowxfer.errors import DownloadError, LatentsError, MissingExtraError
+from flowxfer.errors import DownloadError, LatentsError, unimportable
 from flowxfer.models.cache import alone, cached_model
 from flowxfer.models.catalogue import Model
 from flowxfer.models.download import Progress, fetch
@@ -24,7 +24,7 @@ def converted(model: Model, progress: Progress) -> Path:
         import onnx  # noqa: F401
         import torch  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "export,import", f"converting {model.name}") from None
+        raise unimportable(error, error.name or "torch", "export,import", f"converting {model.name}") from error
     from flowxfer.export import export_bundle
     from flowxfer.glow.importers import import_weights
 

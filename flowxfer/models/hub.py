@@ -15,11 +15,11 @@ from pathlib import Path
 from flowxfer.bundle import MANIFEST
 from flowxfer.errors import BundleError
 from flowxfer.models.cache import cached_model
-from flowxfer.models.catalogue import DEFAULT, MODELS, SAMPLER, Model
+from flowxfer.models.catalogue import DEFAULT, MODELS, PHOTOGRAPHS, SAMPLER, Model
 from flowxfer.models.conversion import converted
 from flowxfer.models.download import Progress, silent
 
-__all__ = ["DEFAULT", "MODELS", "SAMPLER", "Model", "list_models", "resolve"]
+__all__ = ["DEFAULT", "MODELS", "PHOTOGRAPHS", "SAMPLER", "Model", "list_models", "resolve"]
 
 
 def resolve(model: str | os.PathLike[str] = DEFAULT, *, progress: Progress | None = None) -> Path:

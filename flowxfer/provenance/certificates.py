@@ -6,7 +6,7 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import unimportable
 from flowxfer.files import replacing
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def make_test_certificate(chain: Path, key: Path) -> None:
     try:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
-    except ImportError:
-        raise MissingExtraError("cryptography", "c2pa", "A test certificate") from None
+    except ImportError as error:
+        raise unimportable(error, "cryptography", "c2pa", "A test certificate") from error
     root_key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     certificates = [
         _certify(leaf_key.public_key(), root_key, ca=False),

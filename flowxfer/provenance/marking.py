@@ -211,6 +211,8 @@ def _passed_on(parent: Path) -> bytes | None:
         with _mapped(parent) as data:
             existing = _find(data, parent)[1].xmp
         kept = xmp.passed_on(existing) if existing else None
+        if existing and b"HasExtendedXMP" in existing:
+            log.warning("the extended XMP of %s is left behind: only its main part is kept", parent)
     except (ProvenanceError, ValueError) as error:
         log.warning("the XMP of %s is left behind: %s", parent, error)
         return None

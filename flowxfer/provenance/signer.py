@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowxfer.errors import MissingExtraError, ProvenanceError, reason
+from flowxfer.errors import ProvenanceError, reason, unimportable
 
 if TYPE_CHECKING:
     import c2pa
@@ -99,6 +99,6 @@ def c2pa_library() -> Any:
     """
     try:
         import c2pa
-    except ImportError:
-        raise MissingExtraError("c2pa-python", "c2pa", "A signed C2PA manifest") from None
+    except ImportError as error:
+        raise unimportable(error, "c2pa-python", "c2pa", "A signed C2PA manifest") from error
     return c2pa

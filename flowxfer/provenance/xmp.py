@@ -36,7 +36,9 @@ ALPHA = f"{{{_FLOWXFER}}}Alpha"
 # the picture (a gain map, a moving picture, further XMP), where its own C2PA manifest is.
 _TIFF, _EXIF, _MEDIA = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/", f"{_XMP}mm/"
 _OF_ONE_FILE = {
-    *(f"{{{_TIFF}}}{name}" for name in ("Orientation", "ImageWidth", "ImageLength")),
+    *(f"{{{_TIFF}}}{name}" for name in ("Orientation", "ImageWidth", "ImageLength", "BitsPerSample", "Compression")),
+    *(f"{{{_TIFF}}}{name}" for name in ("PhotometricInterpretation", "SamplesPerPixel", "PlanarConfiguration")),
+    *(f"{{{_TIFF}}}{name}" for name in ("YCbCrSubSampling", "YCbCrPositioning")),
     *(f"{{{_EXIF}}}{name}" for name in ("PixelXDimension", "PixelYDimension")),
     f"{{{_XMP}}}Thumbnails",
     f"{{{_MEDIA}}}InstanceID",

@@ -13,7 +13,6 @@ from PIL import Image
 from flowxfer.images import Pixels
 from flowxfer.latents import Latents
 from flowxfer.provenance import Mark, marked
-from flowxfer.serve.uploads import pack
 
 __all__ = ["Asked", "Format", "Images", "latents", "negotiate", "pictures"]
 
@@ -51,7 +50,7 @@ def pictures(images: Images, names: Sequence[str], format: Format, mark: Mark | 
 
 def latents(z: Latents) -> Response:
     """Latents as a safetensors file."""
-    return _file(pack(z), "application/octet-stream", "latents.safetensors")
+    return _file(z.to_bytes(), "application/octet-stream", "latents.safetensors")
 
 
 def _encoded(image: Pixels | Image.Image, format: Format) -> bytes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import uvicorn
 from anyio import CapacityLimiter
@@ -21,6 +24,8 @@ from flowxfer.serve.limits import Limits
 from flowxfer.serve.problems import handle_errors
 from flowxfer.serve.service import Service
 from flowxfer.transferer import Transferer
+from flowxfer.web.connections import Connection, Sparse, ignore_exhaustion, room
+from flowxfer.web.hosts import LOOPBACK, Hosts
 
 __all__ = ["create_app", "listen", "run"]
 
@@ -37,6 +42,7 @@ def create_app(
     limits: Limits | None = None,
     marks: Marks | None = None,
     attributes: Attributes | None = None,
+    hosts: Sequence[str] = LOOPBACK,
 ) -> FastAPI:
     """Make an ASGI application of a model.
 
@@ -45,6 +51,9 @@ def create_app(
         limits: what the application accepts.
         marks: how pictures are marked; by default they say that they are synthetic.
         attributes: the vectors that faces are moved along; by default those that come with the model.
+        hosts: names and addresses that it is called by, without ports, as a request's ``Host`` has them; ``0.0.0.0``
+            stands for every address. Others are refused, for a page whose name resolves to this machine could read
+            what it must not.
     """
     limits = limits or Limits()
 
@@ -69,6 +78,7 @@ def create_app(
     app.include_router(routes.router)
     app.include_router(status.router)
     app.add_middleware(Gate, limits=limits)
+    app.add_middleware(Hosts, hosts=hosts)
     handle_errors(app)
     return app
 
@@ -98,12 +108,22 @@ def run(app: FastAPI, listener: socket.socket) -> None:
         listener: from :func:`listen`.
     """
     limits: Limits = app.state.limits
+    most, backlog = room(limits.max_connections)
     config = uvicorn.Config(
         app,
+        http=partial(Connection, request_s=limits.timeout_s, most=most),  # type: ignore[arg-type]  # which is called, and no more
+        backlog=backlog,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=round(limits.timeout_s) + 1,
     )
+    for name in ("asyncio", "uvicorn.error", "flowxfer.web.connections", "flowxfer.serve.problems"):
+        logging.getLogger(name).addFilter(Sparse())
+
+    async def serve() -> None:
+        ignore_exhaustion(asyncio.get_running_loop())
+        await uvicorn.Server(config).serve(sockets=[listener])
+
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn hands it on when it has ended
-        uvicorn.Server(config).run(sockets=[listener])
+        asyncio.run(serve())

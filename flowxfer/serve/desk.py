@@ -10,12 +10,13 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import Request, Response, UploadFile
 
-from flowxfer.errors import InputError
+from flowxfer.errors import InputError, shortened
 from flowxfer.latents import Latents
 from flowxfer.provenance import Mark, Marks
 from flowxfer.serve import answers, uploads
 from flowxfer.serve.answers import Format, Images
 from flowxfer.serve.limits import Limits
+from flowxfer.serve.problems import Refusal
 from flowxfer.serve.service import Faces, Service
 from flowxfer.types import Alpha
 
@@ -30,6 +31,8 @@ class Desk:
     """
 
     def __init__(self, request: Request) -> None:
+        if names := shortened(", ".join(request.query_params)):
+            raise Refusal(422, f"expected the fields in the body, got {names} in the address; nobody would read it")
         self.service: Service = request.app.state.service
         self._limits: Limits = request.app.state.limits
         self.marks: Marks = request.app.state.marks

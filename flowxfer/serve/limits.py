@@ -18,7 +18,10 @@ class Limits:
         max_upload_bytes: of one request's body.
         max_pixels: of one picture, known from its header before a pixel is decoded.
         max_pictures: faces that one request may bring or ask for.
-        timeout_s: seconds from a request's first byte to its answer.
+        timeout_s: seconds from the end of a request's head to its answer; the head may take ten, or as many if these
+            are fewer.
+        max_connections: clients that are connected, at work or not; fewer where the system lets the process open few
+            files. Beyond, the one that has been idle longest is cut off.
 
     Raises:
         InputError: one is less than 1.
@@ -29,6 +32,7 @@ class Limits:
     max_pixels: int = 24_000_000
     max_pictures: int = 64
     timeout_s: float = 60
+    max_connections: int = 512
 
     def __post_init__(self) -> None:
         for limit in fields(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = ["RESPONSES", "Problem", "Refusal", "answer", "handle_errors"]
 log = logging.getLogger(__name__)
 
 _STATUS: Sequence[tuple[type[FlowxferError], int]] = ((InputError, 422), (MissingExtraError, 501), (FlowxferError, 500))
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM, errno.EDQUOT}
 _UNEXPECTED = "the service failed at this request, which is its own mistake; its log tells more"
 
 
@@ -80,12 +82,21 @@ def handle_errors(app: FastAPI) -> None:
             log.error("%s", error)
         return answer(status, str(error))
 
+    async def exhausted(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, OSError)
+        if error.errno not in _EXHAUSTED:
+            raise error
+        log.error("a request was refused: %s", error)
+        sentence = f"expected room for this request, but the system has none ({error.strerror}); try again in a second"
+        return answer(503, sentence, {"Retry-After": "1"})
+
     async def unexpected(_: Request, error: Exception) -> JSONResponse:
         return answer(500, _UNEXPECTED)  # the server logs the error itself, with its traceback
 
     app.add_exception_handler(StarletteHTTPException, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(FlowxferError, expected)
+    app.add_exception_handler(OSError, exhausted)
     app.add_exception_handler(Exception, unexpected)
 
 

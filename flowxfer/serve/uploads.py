@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import BinaryIO
 
 import numpy as np
-import safetensors.numpy
 from PIL import Image, UnidentifiedImageError
-from safetensors import SafetensorError
 
-from flowxfer.errors import ImageError, LatentsError, MissingExtraError, ShapeError
+from flowxfer.errors import ImageError, LatentsError, MissingExtraError, ShapeError, shortened
 from flowxfer.images import FORMATS, Pixels, load
-from flowxfer.latents import MODEL_KEY, NUMERICS_KEY, Latents
+from flowxfer.latents import Latents
 from flowxfer.serve.limits import Limits
 from flowxfer.serve.problems import Refusal
 
-__all__ = ["is_latents", "pack", "read_face", "read_latents"]
+__all__ = ["is_latents", "read_face", "read_latents"]
 
 _one_at_a_time = threading.Lock()  # dlib's detector keeps its picture in itself
 _KINDS = "a picture (PNG, JPEG, WebP, …) or latents (safetensors)"
@@ -73,33 +70,19 @@ def read_latents(file: BinaryIO, name: str, shapes: tuple[tuple[int, int, int], 
     if not is_latents(file):
         raise Refusal(415, f"expected latents as a safetensors file in {name}, got something else")
     file.seek(0)
-    data = file.read()
-    try:
-        arrays = safetensors.numpy.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        metadata = header.get("__metadata__", {})
-    except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise LatentsError(f"expected a safetensors file in {name}, but it cannot be read: {error}") from error
-    levels = [arrays.get(f"z{level}") for level in range(len(arrays))]
-    known = [level for level in levels if level is not None and level.dtype.kind == "f" and level.ndim == 4]
-    if MODEL_KEY not in metadata or tuple(level.shape[1:] for level in known) != shapes or len(known) != len(arrays):
-        found = {key: f"{array.dtype} {array.shape}" for key, array in arrays.items()}
+    latents = Latents.from_bytes(file.read(), name)
+    levels = latents.levels
+    if tuple(level.shape[1:] for level in levels) != shapes or any(level.dtype.kind != "f" for level in levels):
+        found = ", ".join(f"{level.dtype} {level.shape}" for level in levels)
         raise LatentsError(
-            f"expected latents that flowxfer saved in {name}, z0 to z{len(shapes) - 1} of (faces, C, H, W) with "
-            f"(C, H, W) {shapes}, got {found}"
+            f"expected latents z0 to z{len(shapes) - 1} of (faces, C, H, W) with (C, H, W) {shapes} in {name}, got"
+            f" {shortened(found)}"
         )
-    if not len(known[0]) or not all(np.isfinite(level).all() for level in known):
+    if not len(latents) or not all(np.isfinite(level).all() for level in levels):
         raise LatentsError(f"expected finite latents of at least one face in {name}")
-    if len(known[0]) > limits.max_pictures:
-        raise too_many(len(known[0]), limits)
-    return Latents(known, metadata[MODEL_KEY], metadata.get(NUMERICS_KEY))
-
-
-def pack(latents: Latents) -> bytes:
-    """The bytes that :meth:`flowxfer.Latents.save` writes."""
-    arrays = {f"z{index}": np.ascontiguousarray(level) for index, level in enumerate(latents.levels)}
-    numerics = {NUMERICS_KEY: latents.numerics} if latents.numerics else {}
-    return safetensors.numpy.save(arrays, metadata={MODEL_KEY: latents.model_hash, **numerics})
+    if len(latents) > limits.max_pictures:
+        raise too_many(len(latents), limits)
+    return latents
 
 
 def too_many(count: int, limits: Limits) -> Refusal:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from flowxfer.directions.arkit import ACTIONS, mirrored
 from flowxfer.errors import InputError
 
 __all__ = [
@@ -24,60 +25,6 @@ __all__ = [
     "sample_training",
 ]
 
-ACTIONS = (
-    "browDownLeft",
-    "browDownRight",
-    "browInnerUp",
-    "browOuterUpLeft",
-    "browOuterUpRight",
-    "cheekPuff",
-    "cheekSquintLeft",
-    "cheekSquintRight",
-    "eyeBlinkLeft",
-    "eyeBlinkRight",
-    "eyeLookDownLeft",
-    "eyeLookDownRight",
-    "eyeLookInLeft",
-    "eyeLookInRight",
-    "eyeLookOutLeft",
-    "eyeLookOutRight",
-    "eyeLookUpLeft",
-    "eyeLookUpRight",
-    "eyeSquintLeft",
-    "eyeSquintRight",
-    "eyeWideLeft",
-    "eyeWideRight",
-    "jawForward",
-    "jawLeft",
-    "jawOpen",
-    "jawRight",
-    "mouthClose",
-    "mouthDimpleLeft",
-    "mouthDimpleRight",
-    "mouthFrownLeft",
-    "mouthFrownRight",
-    "mouthFunnel",
-    "mouthLeft",
-    "mouthLowerDownLeft",
-    "mouthLowerDownRight",
-    "mouthPressLeft",
-    "mouthPressRight",
-    "mouthPucker",
-    "mouthRight",
-    "mouthRollLower",
-    "mouthRollUpper",
-    "mouthShrugLower",
-    "mouthShrugUpper",
-    "mouthSmileLeft",
-    "mouthSmileRight",
-    "mouthStretchLeft",
-    "mouthStretchRight",
-    "mouthUpperUpLeft",
-    "mouthUpperUpRight",
-    "noseSneerLeft",
-    "noseSneerRight",
-    "tongueOut",
-)
 _INDEX = {name: i for i, name in enumerate(ACTIONS)}
 NEUTRAL = np.zeros(len(ACTIONS))
 NEUTRAL.flags.writeable = False
@@ -154,16 +101,6 @@ def gaze(right: float, up: float) -> np.ndarray:
     weights |= {"eyeLookInLeft": max(-right, 0.0), "eyeLookOutRight": max(-right, 0.0)}
     weights |= {"eyeLookUp": max(up, 0.0), "eyeLookDown": max(-up, 0.0)}
     return blend(weights)
-
-
-def mirrored(vector: np.ndarray) -> np.ndarray:
-    """Swap left and right."""
-    swap = {"Left": "Right", "Right": "Left"}
-    order = []
-    for name in ACTIONS:
-        side = next((s for s in swap if name.endswith(s)), None)
-        order.append(_INDEX[name[: -len(side)] + swap[side]] if side else _INDEX[name])
-    return vector[order]
 
 
 def sample_training(rng: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import unimportable
 from flowxfer.files import replacing
 from flowxfer.synth.dataset import Progress, Shoot
 from flowxfer.synth.expressions import expression, gaze
@@ -40,8 +40,8 @@ def write_film(path: Path, *, progress: Progress | None = None) -> Path:
     """
     try:
         import av
-    except ImportError:
-        raise MissingExtraError("av", "synth", "the film of a synthetic person") from None
+    except ImportError as error:
+        raise unimportable(error, "av", "synth", "the film of a synthetic person") from error
     shoot, total, start = Shoot.sample(_PERSON, jitter=0.4), _FPS * _SECONDS, time.perf_counter()
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=_FPS, options={"crf": "23", "preset": "slow"})

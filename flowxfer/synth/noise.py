@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import unimportable
 
 try:
     import numba
-except ImportError:
-    raise MissingExtraError("numba", "synth", "the renderer of the synthetic people") from None
+except ImportError as error:
+    raise unimportable(error, "numba", "synth", "the renderer of the synthetic people") from error
 
 __all__ = ["hash_unit", "kernel", "noise2", "noise3", "smoothstep"]
 

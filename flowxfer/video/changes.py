@@ -98,23 +98,20 @@ class Smoothing:
 
 
 class Edit:
-    """Gives every face the same expression: ``decode(z + alpha · (z_expression − mean(z_neutral)))``.
+    """Moves every face along the same direction: ``decode(z + alpha · direction)``.
 
     With smoothing, the change is that of the smoothed latents, ``decode(z̄ + alpha · d) − decode(z̄)``, on the frame's
     own face: what moves in the film moves as before, only the change is steadier.
 
     Args:
         transferer: the model.
-        expression: latents of one face.
-        neutral: latents of one face.
+        direction: latents of one, such as an expression vector.
         alpha: strength.
         smoothing: of the film's own latents.
     """
 
-    def __init__(
-        self, transferer: Transferer, expression: Latents, neutral: Latents, alpha: Alpha, smoothing: Smoothing
-    ) -> None:
-        self._transferer, self._expression, self._neutral, self._alpha = transferer, expression, neutral, alpha
+    def __init__(self, transferer: Transferer, direction: Latents, alpha: Alpha, smoothing: Smoothing) -> None:
+        self._transferer, self._direction, self._alpha = transferer, direction, alpha
         self.smoothing = smoothing
 
     def __call__(self, steps: Sequence[Step]) -> list[Step]:
@@ -123,10 +120,10 @@ class Edit:
             return []
         crops = _targets(steps)
         if not self.smoothing.smooth:
-            decoded = self._transferer.transfer(crops, self._expression, self._neutral, self._alpha)
+            decoded = self._transferer.manipulate(crops, self._direction, self._alpha)
             return _decoded(steps, decoded, [None] * len(steps))
         smooth, states = self.smoothing(self._transferer.encode(crops), [step.began for step in steps])
-        new = self._transferer.transfer(smooth, self._expression, self._neutral, self._alpha)
+        new = self._transferer.manipulate(smooth, self._direction, self._alpha)
         change = new.astype(np.int16) - self._transferer.decode(smooth)
         return _decoded(steps, (crops + change).clip(0, 255).astype(np.uint8), states)
 

@@ -93,6 +93,7 @@ class Job(NamedTuple):
             "detect_every": options.detect_every,
             "smooth": options.smooth,
             "paste": _paste_name(options.paste or paste_blend),
+            **({"reads": True} if self.transferer.reads else {}),
         }
 
     def _record(self, step: Step) -> dict[str, Any]:

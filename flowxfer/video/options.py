@@ -41,7 +41,8 @@ class Options:
         preview: write every n-th frame on one sheet, NAME.preview.png beside the output.
         mark: what the output and the preview say of how they were made, to which the strength is added; by default
             nothing.
-        progress: is told after each frame, of the study of a performer too; what it raises ends the run.
+        progress: is told after each frame, of the study of a performer too, and now and then while none comes; what it
+            raises ends the run.
     """
 
     face: Choice = "largest"

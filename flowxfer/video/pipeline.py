@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -22,7 +22,7 @@ from flowxfer.faces.resampling import corners
 from flowxfer.images import Pixels
 from flowxfer.video.io.frames import Box, Frame, New
 from flowxfer.video.io.sink import Sink
-from flowxfer.video.prefetch import ahead
+from flowxfer.video.prefetch import prefetch
 
 __all__ = ["Change", "Progress", "Stage", "Step", "changed", "followed", "pasted", "run"]
 
@@ -89,7 +89,7 @@ class Progress:
     def since(cls, began: float, done: int, total: int | None, *, first: int = 0, study: bool = False) -> Progress:
         """Tell how far a run is, which began at a time of :func:`time.perf_counter` with the first frames done."""
         fps = (done - first) / max(time.perf_counter() - began, 1e-9)
-        return cls(done, total, fps, None if total is None else max(0, total - done) / fps, study)
+        return cls(done, total, fps, None if total is None or not fps else max(0, total - done) / fps, study)
 
 
 def followed(frames: Iterator[Frame], tracker: Tracker) -> Iterator[Step]:
@@ -141,21 +141,35 @@ def run(
         sink: gets the frames in their order.
         record: what the log says about a step.
         total: frames of the film.
-        progress: is told after each frame.
+        progress: is told after each frame, and now and then while none comes.
         show: is shown each step.
     """
     began, first = time.perf_counter(), sink.done
+    done = first
+
+    def tell() -> None:
+        if progress:
+            progress(Progress.since(began, done, total, first=first))
+
     with ExitStack() as threads:  # the last one ends first, so that nobody waits for one that is gone
         for stage, waiting in stages:
-            steps = stage(threads.enter_context(closing(ahead(steps, waiting))))
-        finished = threads.enter_context(closing(ahead(steps, _WAITING)))
-        for done, step in enumerate(finished, first + 1):
+            steps = stage(threads.enter_context(_ending(prefetch(steps, waiting))))
+        for done, step in enumerate(threads.enter_context(_ending(prefetch(steps, _WAITING, tell))), first + 1):  # noqa: B007
             assert step.pixels is not None
             if show:
                 show(step)  # first: the sink uses up the frame's native picture
             sink.write(step.frame, step.pixels, step.box, record=record(step), state=step.state or {})
-            if progress:
-                progress(Progress.since(began, done, total, first=first))
+            tell()
+
+
+@contextmanager
+def _ending(stage: Generator[Step]) -> Iterator[Iterator[Step]]:
+    """Close a stage at the end, unless the next one still waits for it and was left alone with it."""
+    try:
+        yield stage
+    finally:
+        with suppress(ValueError):  # "generator already executing"
+            stage.close()
 
 
 def _box(face: Aligned, shape: tuple[int, ...]) -> Box:

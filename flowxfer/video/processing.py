@@ -44,6 +44,7 @@ def process(
     *,
     expression: Faces | None = None,
     neutral: Faces | None = None,
+    direction: Latents | None = None,
     driver: Sources | None = None,
     alpha: Alpha | None = None,
     transferer: Transferer | None = None,
@@ -51,39 +52,49 @@ def process(
 ) -> Report:
     """Give somebody in a film one expression, or the expressions that somebody else performs in another film.
 
-    With ``expression``, this is :func:`edit`; with ``driver``, :func:`drive`; without ``alpha``, theirs.
+    With ``expression`` or ``direction`` this is :func:`edit`, with ``driver`` :func:`drive`; ``alpha`` is theirs by
+    default.
 
     Raises:
-        InputError: there are neither or both, or an expression comes without a neutral.
+        InputError: not exactly one of the three is given, or an expression comes without a neutral.
     """
-    if (expression is None) == (driver is None):
-        raise InputError("expected an expression or a driver, got neither or both; one of them performs")
+    if sum(given is not None for given in (expression, direction, driver)) != 1:
+        raise InputError("expected an expression, a direction or a driver, one of them: what is transferred?")
     if driver is not None:
         strength = DRIVE_ALPHA if alpha is None else alpha
         return drive(driver, source, output, neutral, alpha=strength, transferer=transferer, options=options)
-    if expression is None or neutral is None:
-        raise InputError("expected the performer without expression, got none; neutral takes one picture or several")
     strength = EDIT_ALPHA if alpha is None else alpha
-    return edit(source, output, expression, neutral, alpha=strength, transferer=transferer, options=options)
+    return edit(
+        source,
+        output,
+        expression,
+        neutral,
+        direction=direction,
+        alpha=strength,
+        transferer=transferer,
+        options=options,
+    )
 
 
 def edit(
     source: Sources,
     output: str | os.PathLike[str],
-    expression: Faces,
-    neutral: Faces,
+    expression: Faces | None = None,
+    neutral: Faces | None = None,
     *,
+    direction: Latents | None = None,
     alpha: Alpha = EDIT_ALPHA,
     transferer: Transferer | None = None,
     options: Options = _DEFAULTS,
 ) -> Report:
-    """Give somebody in a film an expression.
+    """Give somebody in a film an expression, or move their face along another direction.
 
     Args:
         source: a film, a folder of pictures, a pattern, or an iterable of uint8 arrays.
         output: a film, or a folder for pictures; its name never holds a part of one.
         expression: the aligned face that performs, as :meth:`Transferer.transfer` takes it.
         neutral: the performer without expression.
+        direction: in place of both, latents of one, as :meth:`Transferer.manipulate` takes them.
         alpha: strength: 0 leaves every frame as it was, 1 transfers in full.
         transferer: the model; by default the bundled one.
         options: everything else.
@@ -93,11 +104,14 @@ def edit(
         VideoError: the film cannot be read or written.
     """
     job = Job(transferer or Transferer(), alpha, _pasting(options, paste_blend))
-    expressions, mean = _latents(job.transferer, expression), job.transferer.mean(neutral)
-    if len(expressions) != 1:
-        raise InputError(f"expected one expression for all frames, got {len(expressions)}")
-    change = Edit(job.transferer, expressions, mean, alpha, Smoothing(options.smooth))
-    settings = {"use": "edit", "expression": expressions.digest, "neutral": mean.digest}
+    if direction is None:
+        direction, digests = _expression_vector(job.transferer, expression, neutral)
+    elif expression is not None or neutral is not None:
+        raise InputError("expected a direction, or an expression and a neutral, got both; leave one out")
+    else:  # as earlier versions called it, whose unfinished films go on
+        digests = {"expression": direction.digest, "neutral": (0 * direction).digest}
+    change = Edit(job.transferer, direction, alpha, Smoothing(options.smooth))
+    settings = {"use": "edit", **digests}
     with _opened(source, options, in_range=True) as film:
 
         def steps(first: int, state: dict[str, Any]) -> Iterator[Step]:
@@ -228,5 +242,14 @@ def _neutral(job: Job, driver: Sources, film: Source, neutral: Faces | None, fra
     return learned(film, job.tracker(job.options.performer), job.transferer, frames, job.options.progress)
 
 
-def _latents(transferer: Transferer, faces: Faces) -> Latents:
-    return faces if isinstance(faces, Latents) else transferer.encode(faces)
+def _expression_vector(
+    flow: Transferer, expression: Faces | None, neutral: Faces | None
+) -> tuple[Latents, dict[str, str]]:
+    """The direction of an expression, and what tells it from others in the settings of a run."""
+    if expression is None or neutral is None:
+        raise InputError("expected the performer without expression, got none; neutral takes one picture or several")
+    performed = expression if isinstance(expression, Latents) else flow.encode(expression)
+    if len(performed) != 1:
+        raise InputError(f"expected one expression for all frames, got {len(performed)}")
+    mean = flow.mean(neutral)
+    return flow.direction(performed, mean), {"expression": performed.digest, "neutral": mean.digest}

@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+import uvicorn
 
 from flowxfer.app import Studio, serving
 from flowxfer.provenance import read
@@ -80,9 +81,7 @@ def test_a_film_that_is_none_is_a_sentence(page, tmp_path):
 
 
 def test_films_end_before_the_server_does(browser, tiny_transferer, monkeypatch):
-    import gradio as gr
-
-    ended, close = [], gr.Blocks.close
+    ended, shutdown = [], uvicorn.Server.shutdown
 
     def film(self, source, expression, neutral, alpha, progress):
         try:
@@ -90,12 +89,12 @@ def test_films_end_before_the_server_does(browser, tiny_transferer, monkeypatch)
         finally:
             ended.append("film")
 
-    def noted(page, verbose=True):
+    async def noted(server, sockets=None):
         ended.append("server")
-        close(page, verbose)
+        await shutdown(server, sockets)
 
     monkeypatch.setattr(Studio, "film", film)
-    monkeypatch.setattr(gr.Blocks, "close", noted)
+    monkeypatch.setattr(uvicorn.Server, "shutdown", noted)
     with serving(tiny_transferer, port=None) as address:
         page = opened(browser, address, 1280)
         tab(page, "Film")

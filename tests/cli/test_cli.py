@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -160,7 +162,7 @@ def test_targets_of_one_name_are_told_apart_by_their_folders(here, faces, perfor
         images.save(images.load(faces["target"]), here / person / "0.png")
     run(f"transfer -t ann -t bob {performance} -o out")
     assert files(here / "out") == ["ann_0.png", "bob_0.png"]
-    assert "expected targets whose names differ" in refused(f"transfer -t ann -t ann {performance} -o again")
+    assert "expected inputs whose names differ" in refused(f"transfer -t ann -t ann {performance} -o again")
 
 
 def test_square_pictures_of_another_size_are_resized(here, faces, performance):
@@ -339,13 +341,14 @@ def test_mistakes_in_an_export(here, monkeypatch):
 def test_train(here, monkeypatch):
     from flowxfer.glow.training import Figures
 
-    def train(config, *, resume, on_step):
+    def train(config, *, resume, sitting_minutes, on_step):
         on_step(1, Figures.__new__(Figures))
-        return f"{config.output}, resumed: {resume}"
+        return f"{config.output}, resumed: {resume}, for {sitting_minutes} minutes"
 
     monkeypatch.setattr("flowxfer.glow.training.train", train)
     (here / "run.toml").write_text('output = "runs/one"\nfaces = "faces"\n')
-    assert run("train run.toml --resume").stdout == "runs/one, resumed: True\n"
+    assert run("train run.toml --resume").stdout == "runs/one, resumed: True, for inf minutes\n"
+    assert run("train run.toml --sitting 8").stdout == "runs/one, resumed: False, for 8.0 minutes\n"
     assert "nowhere.toml" in refused("train nowhere.toml")
 
 
@@ -433,3 +436,20 @@ def test_a_reader_that_leaves_early_is_no_error():
 
 def test_the_root_logger_is_left_alone():
     assert not logging.getLogger("flowxfer").handlers
+
+
+@pytest.mark.parametrize("field", ["name", "licence", "\x1b]0;field\x07"])
+def test_a_bundle_does_not_steer_the_terminal(tiny_bundle, tmp_path, field):
+    folder = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    values = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(values | {field: "a\x1b[2J\x1b]0;title\x07"}))
+    result = run(f"info {folder}", 2)
+    assert result.stderr.startswith("flowxfer: expected the fields of a manifest in ")
+    assert result.stderr.strip("\n").isprintable()
+
+
+def test_a_file_name_does_not_steer_the_terminal(tmp_path):
+    result = runner.invoke(app, ["info", str(tmp_path / "a\x1b[2J")])
+    assert result.exit_code == 2
+    assert result.stderr.strip("\n").isprintable()
+    assert r"\x1b[2J" in result.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pytest
@@ -106,6 +106,8 @@ def test_what_an_engine_has_not_is_one_sentence(face, tiny_bundle):
 
 @dataclass(frozen=True)
 class Colour:
+    PANEL: ClassVar = "Colour"
+
     red: Annotated[int, typer.Option(help="How red.")] = 1
     green: Annotated[int | None, typer.Option("--green", "-g")] = None
 
@@ -130,6 +132,6 @@ def test_a_group_is_an_option_for_each_field():
         assert CliRunner().invoke(program, shlex.split(line)).exit_code == 0
         assert given.pop() == expected
     shown = CliRunner().invoke(program, ["--help"]).stdout
-    assert shown.index("--red") < shown.index("--green") < shown.index("--dry")
+    assert shown.index("--dry") < shown.index("─ Colour ─") < shown.index("--red") < shown.index("--green")
     assert "Paint." in shown
     assert "How red." in shown

@@ -14,7 +14,7 @@ import pytest
 
 from flowxfer import Transferer, images, provenance
 from flowxfer.cluster import FilmTask, Photo, here, in_groups, run
-from flowxfer.cluster.edit_worker import Changer
+from flowxfer.cluster.edit_worker import EditWorker
 from flowxfer.cluster.follower import Follower
 from flowxfer.errors import BundleError, InputError
 from flowxfer.faces import transfer_photo
@@ -38,10 +38,10 @@ def film(inputs, output):
 def shuffled(tasks, recipe):
     """An engine like :func:`here`, through pickles as on other machines, whose results come in any order."""
     recipe = pickle.loads(pickle.dumps(recipe))
-    follower, changer = Follower(recipe), Changer(recipe)
+    follower, edit_worker = Follower(recipe), EditWorker(recipe)
     todo = [pickle.loads(pickle.dumps(part)) for task in tasks for part in follower(task)]
     random.Random(1).shuffle(todo)
-    return (result for part in todo for result in changer(part))
+    return (result for part in todo for result in edit_worker(part))
 
 
 def test_a_film_is_the_one_of_a_single_edit(inputs, done_here, recipe, tiny_transferer, tmp_path, monkeypatch):
@@ -78,12 +78,12 @@ def test_no_order_is_needed(inputs, done_here, recipe, output):
 
 def test_an_index_that_leads_astray_changes_nothing(done_here, recipe, film, output, monkeypatch):
     """A seek that gives other pictures is noticed, and the part is decoded from the film's beginning."""
-    from flowxfer.cluster import edit_worker as changer
+    from flowxfer.cluster import edit_worker as edit_worker
 
     begun = []
-    near, whole = changer._near, changer._from_beginning
-    monkeypatch.setattr(changer, "_near", lambda part: whole(part) if part.first == 0 else near(first_part(part)))
-    monkeypatch.setattr(changer, "_from_beginning", lambda part: begun.append(part.number) or whole(part))
+    near, whole = edit_worker._near, edit_worker._from_beginning
+    monkeypatch.setattr(edit_worker, "_near", lambda part: whole(part) if part.first == 0 else near(first_part(part)))
+    monkeypatch.setattr(edit_worker, "_from_beginning", lambda part: begun.append(part.number) or whole(part))
 
     def first_part(part):
         return replace(part, seen=(replace(part.seen[0], time=part.seen[0].time / 2),))
@@ -161,7 +161,7 @@ def test_a_full_disk_is_a_failure(recipe, film, output, monkeypatch):
     def full(*paths):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("flowxfer.video.io.film_sink.FilmMedium.end", full)
+    monkeypatch.setattr("flowxfer.video.io.film_sink.FilmSegmentWriter.end", full)
     assert run(film, recipe, here).failures == {film[0].source: "No space left on device"}
     assert contents(output) == {}
 
@@ -196,7 +196,7 @@ def test_films_in_waves(done_here, recipe, inputs, output, monkeypatch):
 
 def test_a_film_must_be_followed_first(recipe, film):
     with pytest.raises(TypeError, match="expected a film to be followed first"):
-        next(Changer(recipe)(film[0]))
+        next(EditWorker(recipe)(film[0]))
 
 
 def test_the_model_is_loaded_once(recipe, inputs, output, monkeypatch):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,29 @@ def test_a_cluster_that_is_not_there(surroundings, tiny_bundle, inputs, tmp_path
     result = run(surroundings, *line, "--engine", "ray", "--address", "127.0.0.1:9")
     assert result.returncode == 2
     assert "expected a Ray cluster at 127.0.0.1:9, but" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_a_killed_driver_takes_its_ray_with_it(surroundings):
+    """A Ray that a command started for itself; one that was there goes on."""
+    code = (
+        "import ray, time; from flowxfer.cluster import OnRay\n"
+        "guard = OnRay()._connect(); print(guard.args[-1], guard.pid, flush=True); time.sleep(100)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=surroundings, stdout=subprocess.PIPE) as driver:
+        session = next(line for line in driver.stdout if line.startswith(b"session_")).split()[0]
+        assert _processes(session)
+        driver.kill()
+    end = time.monotonic() + 60
+    while _processes(session) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert _processes(session) == []
+
+
+def _processes(session):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if session in path.read_bytes():
+                found.append(path.parent.name)
+    return found

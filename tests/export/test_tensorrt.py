@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -158,26 +157,6 @@ def test_refusals(tmp_path):
 def bundle(tmp_path):
     to_tensorrt(random_glow().float(), tmp_path / "bundle", **FACTS, largest_batch=4)
     return Bundle.open(tmp_path / "bundle")
-
-
-def test_the_script_builds_an_engine_of_each_graph(bundle, tmp_path):
-    """Run with a trtexec that writes down what it is asked."""
-    tool = tmp_path / "tools" / "trtexec"
-    tool.parent.mkdir()
-    tool.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done >> "$LOG"\n')
-    tool.chmod(0o755)
-    environment = {"PATH": f"{tool.parent}:/usr/bin:/bin", "LOG": str(tmp_path / "log")}
-    subprocess.run([bundle.path / "build.sh", "/engines"], env=environment, check=True)
-    words = (tmp_path / "log").read_text().split()
-    assert [word for word in words if word.startswith("--onnx")] == ["--onnx=encode.onnx", "--onnx=decode.onnx"]
-    assert "--saveEngine=/engines/decode.plan" in words
-    assert words.count("--stronglyTyped") == words.count("--noTF32") == 2
-    assert not any("fp16" in word for word in words)  # a strongly typed network takes none
-    assert [word for word in words if word.startswith("--profile")] == [f"--profile={i}" for i in range(3)] * 2
-    after = words.index("--profile=2") + 1  # trtexec wants a profile's shapes right after its number
-    assert words[after : after + 3] == [
-        f"--{kind}Shapes=image:{count}x8x8x3" for kind, count in (("min", 3), ("opt", 4), ("max", 4))
-    ]
 
 
 class FakeTensorRT:

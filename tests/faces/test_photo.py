@@ -49,6 +49,11 @@ def test_only_the_chosen_face_changes(tiny_transferer):
     result = transfer_photo(tiny_transferer, PHOTO, SMILE, NEUTRAL, 0.5, face="leftmost", detector=BOTH)
     changed = (result != PHOTO).any(axis=(0, 2)).nonzero()[0]
     assert 70 - 60 < changed.min() < changed.max() < 70 + 60
+    direction = tiny_transferer.direction(SMILE, NEUTRAL)
+    moved = transfer_photo(tiny_transferer, PHOTO, alpha=0.5, direction=direction, face="leftmost", detector=BOTH)
+    assert (moved == result).all()
+    with pytest.raises(InputError, match="expected a direction, or an expression and a neutral: what is transferred"):
+        transfer_photo(tiny_transferer, PHOTO, SMILE, direction=direction)
     both = transfer_photo(tiny_transferer, PHOTO, SMILE, NEUTRAL, 0.5, face="all", detector=BOTH)
     assert np.array_equal(both[:, :120], result[:, :120])
     assert (both[:, 145:] != PHOTO[:, 145:]).any()

@@ -61,7 +61,7 @@ def test_constants_in_every_encoding(tmp_path):
         (number(1, 1) + data(2, data(2, number(1, 2))) + data(4, b"\0" * 6), "6 bytes are no whole number of values"),
         (number(1, 1) + data(2, data(2, number(1, 2))) + data(4, b"\0" * 12), r"3 values do not fill the shape \(2,\)"),
         (number(1, 1) + data(2, data(2, number(1, 2))), r"0 values do not fill the shape \(2,\)"),
-        (number(1, 1) + number(2, 1), "field 2 is an integer"),
+        (number(1, 1) + number(2, 1), "field 2 is a number"),
         (data(1, b""), "field 1 is not an integer"),
     ],
 )

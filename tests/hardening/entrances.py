@@ -59,15 +59,17 @@ def latents(folder: Path) -> Iterator[Inputs]:
 
 
 @contextlib.contextmanager
-def external_data(folder: Path) -> Iterator[Inputs]:
-    """ONNX graphs, searched for the files that they would read."""
-    from flowxfer.bundle import COMBINE
-    from flowxfer.bundle.external_data import external_locations
+def graphs(folder: Path) -> Iterator[Inputs]:
+    """ONNX graphs, read and their shapes inferred."""
+    from flowxfer.bundle import COMBINE, WEIGHTS, Manifest
+    from flowxfer.bundle.graph_check import check_graph
     from tests.glow.tensorflow_files import data as field
 
     # A model, its graph, a tensor, an entry of where its numbers lie.
     located = field(7, field(5, field(13, field(1, "location") + field(2, "../../weights.bin"))))
-    yield _allowing_value_errors(external_locations), [(models.bundle_in(folder) / COMBINE).read_bytes(), located]
+    bundle = models.bundle_in(folder)
+    graph, manifest = bundle / COMBINE, Manifest.read(bundle)
+    yield _as_file(graph, lambda path: check_graph(path, manifest, WEIGHTS)), [graph.read_bytes(), located]
 
 
 @contextlib.contextmanager
@@ -183,7 +185,7 @@ def requests(folder: Path) -> Iterator[Inputs]:
     face, fields = ("target", picture), [("alpha", b"0.5"), ("format", b"jpeg"), ("align", b"false")]
     seeds = [_body(3, face, ("expression", picture), ("neutral", picture), *fields)]
     seeds += [_body(0, ("faces", picture)), _body(6, ("n", b"2"), ("seed", b"1"), ("temperature", b"0.7"))]
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://localhost") as client:
         yield use, seeds
 
 
@@ -198,7 +200,7 @@ def _body(route: int, *fields: tuple[str, bytes]) -> bytes:
 ENTRANCES: dict[str, Entrance] = {
     "manifest": manifest,
     "latents": latents,
-    "external-data": external_data,
+    "graphs": graphs,
     "graph-defs": graph_defs,
     "checkpoints": checkpoints,
     "xmp": xmp,

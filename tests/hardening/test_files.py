@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 
 import pytest
 
 from flowxfer import files
+from flowxfer.files import replacing
 
 WRITE = """
 import os, signal, sys
@@ -54,3 +57,12 @@ def test_what_a_killed_process_left_is_removed(writer, tmp_path):
     assert len(list(tmp_path.glob(".flowxfer-*"))) == 2
     write(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["other.txt"]
+
+
+def test_an_error_of_writing_says_which_file(tmp_path):
+    def full():
+        with replacing(tmp_path / "a.png"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*a.png'"):
+        full()

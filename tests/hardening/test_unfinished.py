@@ -249,7 +249,7 @@ def test_a_segment_that_is_none(output, made_again, values):
 @pytest.mark.parametrize("records", [None, [], [{}], [{}, 1]])
 def test_records_that_are_not_the_frames(output, made_again, records):
     change(work(output) / "000000.json", records=records)
-    made_again(0, "it has not one record for each frame")
+    made_again(0, "it does not have one record for each frame")
 
 
 PACKETS = [None, [], [[1, 2]], [[-1, 0, True]], [[1, 2**62, True]], [[1, 0.5, True]], [[1, 0, 1]], [[2**70, 0, True]]]

@@ -52,5 +52,5 @@ def tiny_app(tiny_transferer, tiny_attributes):
 
 @pytest.fixture(scope="module")
 def client(tiny_app):
-    with TestClient(tiny_app) as client:
+    with TestClient(tiny_app, base_url="http://localhost") as client:
         yield client

@@ -89,7 +89,7 @@ def test_a_request_that_takes_too_long(tiny_transferer):
         assert (status, headers["Retry-After"]) == (503, "1")
         assert "expected to answer within 1 s and did not; send less at once" in json.loads(data)["error"]
         # A body that never ends is the same.
-        head = b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n" + _LINE + b"\r\nn=1"
+        head = b"POST /v1/sample HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n" + _LINE + b"\r\nn=1"
         assert b"503 Service Unavailable" in talk(address, head)
         may_go_on.set()
 
@@ -100,7 +100,7 @@ _TOO_LARGE = b"expected a body of at most 4,096 bytes, got more; send smaller pi
 
 def test_a_body_that_says_it_is_too_large(held):
     _, address = held
-    head = b"POST /v1/sample HTTP/1.1\r\nHost: x\r\n%sContent-Length: 8000000\r\n\r\n" % _LINE
+    head = b"POST /v1/sample HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 8000000\r\n\r\n" % _LINE
     received = talk(address, head + bytes(8_000_000))  # the answer is there although all of it was sent
     assert received.startswith(b"HTTP/1.1 413 ")
     assert received.endswith(b'{"error":"%s"}' % _TOO_LARGE)
@@ -108,7 +108,10 @@ def test_a_body_that_says_it_is_too_large(held):
 
 def test_a_body_that_does_not_say_how_large_it_is(held):
     _, address = held
-    head = b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%sTransfer-Encoding: chunked\r\n\r\n" % _LINE
+    head = (
+        b"POST /v1/sample HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%sTransfer-Encoding: chunked\r\n\r\n"
+        % _LINE
+    )
     small = b"3\r\nn=0\r\n0\r\n\r\n"
     assert b"input should be greater than or equal to 1" in talk(address, head + small)
     large = 5 * (b"400\r\n" + bytes(1024) + b"\r\n") + b"0\r\n\r\n"
@@ -133,3 +136,13 @@ def test_a_port_that_is_taken_is_a_sentence():
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"expected a free port {port} at 127.0.0.1: .*; choose another"):
             listen(port=port)
+
+
+def test_the_answer_says_how_a_name_is_added(client):
+    answer = client.get("/v1/health", headers={"Host": "evil.example"})
+    assert answer.status_code == 421
+    expected = "expected a request to 127.0.0.1, ::1, localhost, got one to 'evil.example'; --allow-host adds a name"
+    assert answer.json() == {"error": expected}
+    answer = client.post("/v1/sample", headers={"Origin": "http://evil.example"})
+    assert answer.status_code == 403
+    assert answer.json() == {"error": "expected a page of 'localhost' to ask, got 'http://evil.example'"}

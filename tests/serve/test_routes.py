@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from starlette.testclient import TestClient
 
 from flowxfer import Latents, __version__
@@ -182,7 +186,7 @@ def test_pictures_say_that_they_are_synthetic(client, tiny_transferer, tmp_path)
     strip = client.post("/v1/sweep", files=performance(), data={"alpha": ["0.2", "0.5"], "strip": "true"})
     assert said(strip).alphas == (0.2, 0.5)
     assert said(client.post("/v1/sample")).source_type == GENERATED
-    with TestClient(create_app(tiny_transferer, marks=Marks(wanted=False))) as unmarked:
+    with TestClient(create_app(tiny_transferer, marks=Marks(wanted=False)), base_url="http://localhost") as unmarked:
         assert said(unmarked.post("/v1/sample")).mark() is None
 
 
@@ -273,10 +277,48 @@ def test_numbers_of_faces(client):
 
 def test_an_error_of_the_service_itself_is_a_sentence_too(tiny_transferer, monkeypatch, caplog):
     app = create_app(tiny_transferer)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, raise_server_exceptions=False, base_url="http://localhost") as client:
         monkeypatch.setattr(app.state.service, "_sample", lambda jobs: 1 / 0)
         sentence = problem(client.post("/v1/sample"), 500)
     assert sentence == "the service failed at this request, which is its own mistake; its log tells more"
+
+
+def test_latents_are_the_same_bytes_each_time(client):
+    assert len({client.post("/v1/encode", files={"faces": png(face(0))}).content for _ in range(8)}) == 1
+
+
+def test_thousands_of_names_are_a_short_sentence(client):
+    data = safetensors.numpy.save({f"name{index}": np.zeros(1, "u1") for index in range(9000)}, {"flowxfer.model": "a"})
+    assert len(problem(client.post("/v1/decode", files={"latents": data}), 422)) < 600
+
+
+@pytest.mark.parametrize("path", ["sample?format=jpeg", "encode?align=true", "sweep?a=1&b=2"])
+def test_fields_in_the_address_are_refused(client, path):
+    sentence = problem(client.post(f"/v1/{path}", files={"faces": png(face(0)), **dict(performance())}), 422)
+    assert sentence.startswith("expected the fields in the body, got ")
+
+
+def test_an_alpha_that_overflows(client):
+    answer = client.post("/v1/transfer", files=performance(), data={"alpha": "1e308"})
+    assert "expected alpha from -1000 to 1000" in problem(answer, 422)
+
+
+def test_a_system_that_has_no_room_is_a_sentence(tiny_transferer, monkeypatch, caplog):
+    app = create_app(tiny_transferer)
+    with TestClient(app, raise_server_exceptions=False, base_url="http://localhost") as client:
+
+        def full(*_, number=errno.EMFILE):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(app.state.service, "_sample", full)
+        answer = client.post("/v1/sample")
+        expected = (
+            "expected room for this request, but the system has none (Too many open files); try again in a second"
+        )
+        assert problem(answer, 503) == expected
+        assert answer.headers["Retry-After"] == "1"
+        monkeypatch.setattr(app.state.service, "_sample", partial(full, number=errno.EIO))
+        assert "its own mistake" in problem(client.post("/v1/sample"), 500)
 
 
 def test_the_schema_is_whole(client):

@@ -13,8 +13,8 @@ import pytest
 
 from flowxfer.faces import align, paste_change
 from flowxfer.video.io.frames import Frame
-from flowxfer.video.pipeline import Step, changed, pasted, run
-from flowxfer.video.prefetch import ahead
+from flowxfer.video.pipeline import Progress, Step, changed, pasted, run
+from flowxfer.video.prefetch import prefetch
 from tests.video.beacons import Beacons, picture
 
 SECONDS = 20  # after which something hangs
@@ -47,18 +47,18 @@ def _no_thread_is_left():
     assert stages_alive() == []
 
 
-# ---------------------------------------------------------------- ahead
+# ---------------------------------------------------------------- prefetch
 
 
 def test_items_come_in_order():
-    assert within(lambda: list(ahead(iter(range(100)), 3))) == list(range(100))
-    assert within(lambda: list(ahead(ahead(ahead(iter("abc"), 1), 2), 1))) == ["a", "b", "c"]
-    assert within(lambda: list(ahead(iter([None, None]), 1))) == [None, None]
+    assert within(lambda: list(prefetch(iter(range(100)), 3))) == list(range(100))
+    assert within(lambda: list(prefetch(prefetch(prefetch(iter("abc"), 1), 2), 1))) == ["a", "b", "c"]
+    assert within(lambda: list(prefetch(iter([None, None]), 1))) == [None, None]
 
 
 def test_no_more_items_wait_than_allowed():
     made = itertools.count()
-    taken = ahead(made, 3)
+    taken = prefetch(made, 3)
     for index in range(20):
         assert next(taken) == index
     waited = next(made) - 20
@@ -72,7 +72,7 @@ def test_an_error_comes_in_its_turn():
         yield 2
         raise ZeroDivisionError("of the stage")
 
-    taken = ahead(items(), 5)
+    taken = prefetch(items(), 5)
     assert [next(taken), next(taken)] == [1, 2]
     with pytest.raises(ZeroDivisionError, match="of the stage"):
         next(taken)
@@ -87,7 +87,7 @@ def test_who_stops_early_closes_all_stages():
         finally:
             closed.append(threading.current_thread().name)
 
-    taken = ahead((item for item in ahead(items(), 2)), 2)
+    taken = prefetch((item for item in prefetch(items(), 2)), 2)
     assert next(taken) == 0
     within(taken.close)
     assert closed == ["flowxfer-stage"]
@@ -229,3 +229,43 @@ def test_ctrl_c_ends_everything():
     sink = Memory()
     assert isinstance(go(steps(200), sink, progress=progress), KeyboardInterrupt)
     assert len(sink.frames) == 5
+
+
+# ---------------------------------------------------------------- where nothing comes
+
+
+class CancelledError(Exception):
+    """What a callback raises to end a run."""
+
+
+def test_a_run_is_ended_while_no_frame_comes():
+    """A film may take long from one frame to the next, and who waits for it may be gone."""
+    go_on, told = threading.Event(), []
+
+    def stuck():
+        yield from steps(1)
+        go_on.wait(SECONDS)
+
+    def cancel(progress):
+        told.append(progress)
+        if len(told) > 1:
+            raise CancelledError
+
+    began = time.monotonic()
+    with pytest.raises(CancelledError):
+        run(
+            stuck(),
+            [(lambda steps: pasted(steps, paste_change), 1)],
+            Memory(),
+            record=lambda step: {},
+            total=9,
+            progress=cancel,
+        )
+    assert time.monotonic() - began < 10
+    assert [(progress.done, progress.total) for progress in told] == [(1, 9), (1, 9)]
+    go_on.set()
+    within(lambda: [thread.join() for thread in stages_alive()])
+
+
+def test_before_the_first_frame_nobody_knows_how_long():
+    assert Progress.since(time.perf_counter() - 1, 0, 9) == Progress(0, 9, 0.0, None)

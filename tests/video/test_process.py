@@ -126,6 +126,17 @@ def test_smoothing_steadies_an_edit(tiny_transferer, tmp_path):
     assert flicker[1] < 0.7 * flicker[0]
 
 
+def test_a_direction_is_an_expression_without_its_performer(tiny_transferer, tmp_path):
+    film, direction = walk(3), tiny_transferer.direction(EXPRESSION, NEUTRAL)
+    given = {"alpha": 0.5, "transferer": tiny_transferer, "options": options()}
+    edit(film, tmp_path / "by its performer", EXPRESSION, NEUTRAL, **given)
+    edit(film, tmp_path / "by itself", direction=direction, **given)
+    for one, other in zip(frames(tmp_path / "by its performer"), frames(tmp_path / "by itself"), strict=True):
+        assert (one == other).all()
+    with pytest.raises(InputError, match="expected a direction, or an expression and a neutral, got both"):
+        edit(film, tmp_path / "twice", EXPRESSION, NEUTRAL, direction=direction, **given)
+
+
 # ---------------------------------------------------------------- drive
 
 
@@ -321,9 +332,10 @@ def test_what_cannot_be_processed(tiny_transferer, tmp_path):
         assert not (tmp_path / "out").exists()
 
     both = {"expression": EXPRESSION, "neutral": NEUTRAL}
-    refused("expected an expression or a driver, got neither or both")
-    refused("expected an expression or a driver, got neither or both", driver=walk(3), **both)
+    refused("expected an expression, a direction or a driver, one of them")
+    refused("expected an expression, a direction or a driver, one of them", driver=walk(3), **both)
     refused("expected the performer without expression, got none", expression=EXPRESSION)
+    refused("expected an expression, a direction or a driver, one of", direction=tiny_transferer.mean(NEUTRAL), **both)
     refused("expected one expression for all frames, got 2", expression=np.stack([NEUTRAL] * 2), neutral=NEUTRAL)
     refused("smoothing from 0, none, to below 1, got 1.0", options=options(smooth=1.0), **both)
     refused("every n-th frame with n of at least 1, got 0", options=options(preview=0), **both)

@@ -106,6 +106,8 @@ def activate(
     if threads is not None:
         settings.intra_op_num_threads = threads
     settings.use_deterministic_compute = bool(gpu)  # both directions have to round alike
+    if not _is_text(graph):
+        raise ProviderError(f"expected a bundle in a folder whose name is UTF-8, got {str(graph)!a}; rename it")
     try:
         session = ort.InferenceSession(
             graph, settings, providers=[(name, dict((options or {}).get(name, {}))) for name in wanted]
@@ -122,3 +124,12 @@ def activate(
             raise ProviderError(message)
         warnings.warn(message, RuntimeWarning, stacklevel=4)
     return session
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path is more than bytes: ONNX Runtime takes no other."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -15,9 +15,10 @@ from flowxfer.engines.options import EngineOptions
 from flowxfer.engines.ort.cuda import cuda_options
 from flowxfer.engines.ort.cuda_graphs import CapturedGraphs
 from flowxfer.engines.ort.providers import CPU, CUDA, TENSORRT, activate, choose, runtime
-from flowxfer.engines.ort.session_pool import LARGEST, Bound, Graph, Lanes
+from flowxfer.engines.ort.session_pool import LARGEST, Bound, Graph, SessionPool
 from flowxfer.engines.ort.tensorrt import check_tensorrt, tensorrt_options
 from flowxfer.errors import ProviderError
+from flowxfer.latents import check_finite
 from flowxfer.types import Array, Images
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Session(Batched):
         if TENSORRT in self.providers:
             check_tensorrt(bundle.manifest)
         encode = self._open(ENCODE)
-        self.providers = tuple(encode.get_providers())  # what came of the wish; the other graphs follow it
+        self.providers = tuple(encode.get_providers())  # what it really got; the other graphs follow it
         self.device = "cuda" if self.providers[0] in (CUDA, TENSORRT) else "cpu"  # other providers take host memory
         if self.device == "cpu" and (options.tf32 or options.cuda_graphs):
             asked = "CUDA graphs" if options.cuda_graphs else "tf32=True"
@@ -77,13 +78,20 @@ class Session(Batched):
         self.numerics = _numerics(bundle.manifest.precision, options.tf32, self.providers[0])
 
     def encode(self, images: Images, bin_width: int) -> list[Chunk]:
-        """Map images (N, S, S, 3) to latents on the device."""
+        """Map images (N, S, S, 3) to latents on the device.
+
+        Raises:
+            BundleError: they are not finite, which is looked at on a CPU alone.
+        """
 
         def run(part: slice) -> Chunk:
             count = part.stop - part.start
             batch = _padded(images[part], self._bucket(count))
             feed = {"image": batch, "bin_width": np.array(bin_width, np.float32)}
-            return Chunk(tuple(_run(self._encode, feed, self._names, self.device)), count)
+            values = tuple(_run(self._encode, feed, self._names, self.device))
+            if self.device == "cpu":  # on a GPU they would have to be copied for it
+                check_finite(value.numpy() for value in values)
+            return Chunk(values, count)
 
         return list(self._batches(len(images), run))
 
@@ -147,7 +155,7 @@ class Session(Batched):
         lanes = self._options.threads or cores()
         if self.providers[0] != CPU or lanes == 1 or self._bundle.manifest.image_size > LARGEST:
             return Bound(session)
-        return Lanes(Bound(session), lambda: self._open(graph, threads=1), lanes)
+        return SessionPool(Bound(session), lambda: self._open(graph, threads=1), lanes)
 
     def _decoder(self, kind: LatentKind) -> Graph:
         with self._lock:

@@ -26,7 +26,7 @@ Feed = Mapping[str, Any]
 # Lanes hold the weights once more. At 64 px a batch of 8 takes a fifth less time with them, at 256 px hardly any less.
 LARGEST = 128
 
-__all__ = ["LARGEST", "Bound", "Graph", "Lanes", "joined"]
+__all__ = ["LARGEST", "Bound", "Graph", "SessionPool", "joined"]
 
 
 class Graph(Protocol):
@@ -63,7 +63,7 @@ class Bound:
         return values
 
 
-class Lanes:
+class SessionPool:
     """A graph on a processor: a batch runs in lanes, a smaller one on all threads together.
 
     Args:

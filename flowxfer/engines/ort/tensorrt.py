@@ -28,7 +28,7 @@ def check_tensorrt(manifest: Manifest, environment: Mapping[str, str] = os.envir
     """
     if TENSORRT not in manifest.files:
         why = (
-            f"precision {manifest.precision} needs float64, which TensorRT has not"
+            f"precision {manifest.precision} needs float64, which TensorRT does not have"
             if manifest.latents_dtype == "float64"
             else "its graphs do more with uint8 than TensorRT can"
         )
@@ -77,7 +77,7 @@ def profile_options(profile: Profile) -> dict[str, str]:
 
 
 def _folder(kind: str, key: Mapping[str, object]) -> Path:
-    """The folder that belongs to a key, with the key in it for who looks."""
+    """The folder for a key; the key itself lies in it as JSON, so that one can see what the folder is for."""
     text = json.dumps(key, sort_keys=True, indent=2)
     folder = cache_folder() / "tensorrt" / kind / hashlib.sha256(text.encode()).hexdigest()[:32]
     with replacing(folder / "key.json") as temporary:

@@ -20,6 +20,7 @@ from flowxfer.engines.options import EngineOptions
 from flowxfer.engines.torch.cuda_graphs import Graphed
 from flowxfer.engines.torch.flow import Flow
 from flowxfer.errors import InputError, ProviderError
+from flowxfer.latents import check_finite
 from flowxfer.types import Array, Images
 
 __all__ = ["TorchChunk", "TorchEngine"]
@@ -87,6 +88,8 @@ class TorchEngine(Batched):
         def run(part: slice) -> TorchChunk:
             pixels = torch.from_numpy(np.ascontiguousarray(images[part])).to(self.device)
             latents = self._encode(self._padded(pixels), width, self._kind)
+            if self.device.type == "cpu":
+                check_finite(z.numpy() for z in latents)
             return TorchChunk(tuple(z[: part.stop - part.start] for z in latents))
 
         return list(self._batches(len(images), run))

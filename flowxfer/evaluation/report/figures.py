@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import unimportable
 from flowxfer.evaluation.action_units import UNITS, Floats
 from flowxfer.evaluation.fidelity import Fidelity
 from flowxfer.evaluation.judging import LikenessRow
@@ -132,8 +132,8 @@ def _figure(size: tuple[float, float] = _SIZE) -> Iterator[Figure]:
     try:
         import matplotlib
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "report", "The report") from None
+    except ImportError as error:
+        raise unimportable(error, "matplotlib", "report", "The report") from error
     with matplotlib.rc_context(_STYLE):
         yield Figure(figsize=size, layout="constrained")
 

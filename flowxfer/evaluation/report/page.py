@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from flowxfer import __version__, images
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import unimportable
 from flowxfer.evaluation.action_units import Floats
 from flowxfer.evaluation.fidelity import Fidelity, summary
 from flowxfer.evaluation.judging import UnitRow
@@ -47,8 +47,8 @@ def write_report(folder: Path, page: Path, marks: Marks = _SYNTHETIC) -> None:
     """
     try:
         import jinja2
-    except ImportError:
-        raise MissingExtraError("jinja2", "report", "The report") from None
+    except ImportError as error:
+        raise unimportable(error, "jinja2", "report", "The report") from error
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from flowxfer.bundle.protobuf import varint
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import unimportable
 
 __all__ = ["MAGIC", "crc32c", "entries"]
 
@@ -26,7 +26,7 @@ def _library() -> ModuleType:
     try:
         import google_crc32c
     except ImportError as error:
-        raise MissingExtraError("google-crc32c", "import", "Reading a TensorFlow checkpoint") from error
+        raise unimportable(error, "google-crc32c", "import", "Reading a TensorFlow checkpoint") from error
     return google_crc32c
 
 

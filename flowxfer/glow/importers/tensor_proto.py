@@ -47,7 +47,7 @@ def constant(tensor: Message, limit: int) -> NDArray[Any]:
     if min(dimensions, default=0) < 0 or count * dtype.itemsize > limit:
         raise ValueError(f"the shape {dimensions} does not fit into the file")
     field = FLOATS[kind]
-    content = bytes(tensor.view(4)) or (b"".join(tensor.views(field)) if field else b"")
+    content = bytes(tensor.view(4)) or (b"".join(tensor.fixed(field)) if field else b"")
     if len(content) % dtype.itemsize:
         raise ValueError(f"{len(content)} bytes are no whole number of values")
     values = np.frombuffer(content, dtype)

@@ -15,7 +15,7 @@ from flowxfer.files import replacing
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
-FIELDS = {"config", "model", "average", "optimizer", "step", "seconds"}
+FIELDS = {"actions", "config", "model", "average", "optimizer", "step", "seconds"}
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

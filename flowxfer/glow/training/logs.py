@@ -24,8 +24,8 @@ class CsvLog:
         self.columns = columns
         kept: list[list[str]] = []
         if path.exists():
-            with path.open(newline="") as file:
-                kept = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= step]
+            with path.open(newline="", errors="replace") as file:
+                kept = [row for row in csv.reader(file) if _is_whole(row, len(columns)) and int(row[0]) <= step]
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([columns, *kept])
@@ -35,6 +35,11 @@ class CsvLog:
         cells = [row[name] for name in self.columns]
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerow([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells])
+
+
+def _is_whole(row: list[str], columns: int) -> bool:
+    """Whether a row has a step and all its cells: the last one of a killed run may not."""
+    return len(row) == columns and row[0].isdecimal()
 
 
 class TensorBoardLog:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from flowxfer.glow.model import Glow, LatentKind
 from flowxfer.glow.pixels import from_pixels, to_pixels
-from flowxfer.glow.training.data import Pixels
+from flowxfer.glow.training.stores import Pixels
 from flowxfer.glow.training.validation import arithmetic, transfer
 from flowxfer.images.heldout import HeldOut
 from flowxfer.provenance import EDITED, GENERATED, Mark, marking
@@ -38,14 +38,14 @@ def draw_samples(model: Glow, path: Path, *, rows: int = 3, columns: int = 8) ->
     save_grid(path, torch.stack(sheet).cpu().numpy(), Mark(GENERATED))
 
 
-def draw_transfers(model: Glow, path: Path, held_out: HeldOut, kind: LatentKind, *, first: int = 0) -> None:
-    """Draw one transfer per expression, each to another person.
+def draw_transfers(model: Glow, path: Path, held_out: HeldOut, kind: LatentKind, *, rows: int | None = None) -> None:
+    """Draw transfers, each to another person: ``rows`` of them, by default one per expression.
 
     The columns are the target, the donor, the donor's expression, the transfer by pixel arithmetic, by the model at
     alpha 0.5 and at 1, and the truth.
     """
-    count = len(held_out.names)
-    people = (first + np.arange(count)) % len(held_out.neutral)
+    numbers = np.arange(len(held_out.names) if rows is None else rows)
+    people, expressions = numbers % len(held_out), numbers % len(held_out.names)
     donors = (people + 1) % len(held_out.neutral)
     device = next(model.parameters()).device
     target, donor, donated, truth = (
@@ -53,8 +53,8 @@ def draw_transfers(model: Glow, path: Path, held_out: HeldOut, kind: LatentKind,
         for pixels in (
             held_out.neutral[people],
             held_out.neutral[donors],
-            held_out.truth[donors, np.arange(count)],
-            held_out.truth[people, np.arange(count)],
+            held_out.truth[donors, expressions],
+            held_out.truth[people, expressions],
         )
     )
     made = [transfer(model, target, donor, donated, alpha, kind) for alpha in (0.5, 1.0)]

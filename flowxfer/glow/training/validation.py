@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,6 +16,8 @@ from flowxfer.glow.training.losses import changed_region
 from flowxfer.images.heldout import HeldOut
 
 __all__ = ["Measures", "arithmetic", "measure", "transfer", "validate"]
+
+Read: TypeAlias = Callable[[list[Tensor]], list[Tensor]]
 
 MEAN = "mean"
 BATCH = 64
@@ -50,15 +54,16 @@ def _decode(model: Glow, latents: list[Tensor], kind: LatentKind) -> Tensor:
     return torch.cat([model.decode(list(batch), kind) for batch in batches]).clamp(-0.5, 0.5)
 
 
-def _moved(target: list[Tensor], donor: list[Tensor], expression: list[Tensor], alpha: float) -> list[Tensor]:
-    return [t + alpha * (e - d) for t, d, e in zip(target, donor, expression, strict=True)]
+def _moved(target: list[Tensor], change: list[Tensor], alpha: float) -> list[Tensor]:
+    return [t + alpha * c for t, c in zip(target, change, strict=True)]
 
 
 @torch.no_grad()
 def transfer(model: Glow, target: Tensor, donor: Tensor, expression: Tensor, alpha: float, kind: LatentKind) -> Tensor:
     """``decode(z_target + alpha · (z_expression − z_donor))`` of (N, 3, S, S), clipped to the range of images."""
     z_target, z_donor, z_expression = (_encode(model, pictures, kind) for pictures in (target, donor, expression))
-    return _decode(model, _moved(z_target, z_donor, z_expression, alpha), kind)
+    change = [expression - donor for expression, donor in zip(z_expression, z_donor, strict=True)]
+    return _decode(model, _moved(z_target, change, alpha), kind)
 
 
 def arithmetic(target: Tensor, donor: Tensor, expression: Tensor, alpha: float) -> Tensor:
@@ -89,9 +94,17 @@ def _with_mean(rows: list[Measures]) -> list[Measures]:
 
 @torch.no_grad()
 def validate(
-    model: Glow, held_out: HeldOut, *, kind: LatentKind = "raw", alpha: float = 1.0
+    model: Glow, held_out: HeldOut, *, kind: LatentKind = "raw", alpha: float = 1.0, read: Read | None = None
 ) -> tuple[list[Measures], list[Measures]]:
-    """Measure the model and pixel arithmetic, per expression and in the mean; each person's donor is the next one."""
+    """Measure the model and pixel arithmetic, per expression and in the mean; each person's donor is the next one.
+
+    Args:
+        model: in evaluation mode.
+        held_out: of its size.
+        kind: latents that the transfer adds.
+        alpha: strength.
+        read: what is added in place of a donor's difference, of that difference.
+    """
     device = next(model.parameters()).device
     neutral = from_pixels(torch.from_numpy(held_out.neutral).to(device))
     z_neutral = _encode(model, neutral, kind)
@@ -99,8 +112,8 @@ def validate(
     flow, pixels = [], []
     for index, name in enumerate(held_out.names):
         truth = from_pixels(torch.from_numpy(np.ascontiguousarray(held_out.truth[:, index])).to(device))
-        z_donated = [z.roll(-1, 0) for z in _encode(model, truth, kind)]
-        made = _decode(model, _moved(z_neutral, z_donor, z_donated, alpha), kind)
+        change = [z.roll(-1, 0) - donor for z, donor in zip(_encode(model, truth, kind), z_donor, strict=True)]
+        made = _decode(model, _moved(z_neutral, change if read is None else read(change), alpha), kind)
         flow.append(measure(name, made, truth, neutral))
         donated = arithmetic(neutral, neutral.roll(-1, 0), truth.roll(-1, 0), alpha)
         pixels.append(measure(name, donated, truth, neutral))

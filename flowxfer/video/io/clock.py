@@ -19,6 +19,9 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
+from flowxfer.video.io.bounds import bounded
+from flowxfer.video.io.container import open_film
+
 __all__ = ["Clock", "InOrder", "clock_of"]
 
 _MAY_START_AGAIN = 0x0200  # AVFMT_TS_DISCONT
@@ -75,10 +78,9 @@ def clock_of(container: InputContainer, path: Path) -> Clock:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, size: int, changed: int) -> Clock:
-    from flowxfer.video.io.film_source import open_film
-
     with open_film(path) as film:
-        return _breaks(film.demux(), {stream.index for stream in film.streams if stream.type in ("audio", "video")})
+        telling = {stream.index for stream in film.streams if stream.type in ("audio", "video")}
+        return _breaks(bounded(film, *film.streams), telling)
 
 
 def _breaks(packets: Iterable[Packet[Any]], telling: set[int]) -> Clock:
@@ -88,17 +90,21 @@ def _breaks(packets: Iterable[Packet[Any]], telling: set[int]) -> Clock:
     begins, ends = dict[int, Fraction](), dict[int, Fraction]()
     breaks = dict[int, list[tuple[int, Fraction]]]()
     for packet in packets:
-        index = packet.stream_index
+        index, own = packet.stream_index, shift
         if index in telling and packet.dts is not None and packet.time_base is not None:
             time = packet.dts * packet.time_base
-            if index in ends and not begins[index] - _BACK <= time + shift <= ends[index] + _AHEAD:
-                shift = ends[index] - time
-            begins[index], ends[index] = time + shift, time + shift + (packet.duration or 0) * packet.time_base
+            if index in ends:
+                before = shifts.get(index, Fraction(0))
+                if abs(time + before - ends[index]) <= abs(time + shift - ends[index]):
+                    own = before  # this stream is still before a break that another has behind it
+                if not begins[index] - _BACK <= time + own <= ends[index] + _AHEAD:
+                    own = shift = ends[index] - time
+            begins[index], ends[index] = time + own, time + own + (packet.duration or 0) * packet.time_base
             end = max(end, ends[index])
         if packet.size:
-            if shifts.get(index, Fraction(0)) != shift:
-                shifts[index] = shift
-                breaks.setdefault(index, []).append((counts.get(index, 0), shift))
+            if shifts.get(index, Fraction(0)) != own:
+                shifts[index] = own
+                breaks.setdefault(index, []).append((counts.get(index, 0), own))
             counts[index] = counts.get(index, 0) + 1
     return Clock(breaks, end if breaks else None)
 

@@ -22,8 +22,10 @@ from av.rational import AVRational
 from av.stream import Disposition, Stream
 
 from flowxfer.errors import reason
+from flowxfer.video.io.bounds import bounded
 from flowxfer.video.io.clock import Clock, moved
-from flowxfer.video.io.film_source import FilmSource, open_film
+from flowxfer.video.io.container import open_film
+from flowxfer.video.io.film_source import FilmSource
 
 __all__ = ["Range", "copy", "copy_tags", "holdable", "kept_tags", "packets_of", "telling"]
 
@@ -126,7 +128,7 @@ def packets_of(
     """
     last = dict[Stream, int]()
     wanted = [film.streams[index] for index, new in copies.items() if new.type != "attachment"]
-    packets = film.demux(*wanted) if wanted else iter(())
+    packets = bounded(film, *wanted) if wanted else iter(())
     try:
         for packet in clock.steady(packets) if clock.breaks else packets:
             stream = packet.stream

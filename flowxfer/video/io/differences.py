@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.stream import DataStream
 from av.video.frame import VideoFrame
 
-from flowxfer.video.io.film_source import FilmSource, open_film
+from flowxfer.video.io.bounds import bounded
+from flowxfer.video.io.container import open_film
+from flowxfer.video.io.film_source import FilmSource
 
 __all__ = ["warn_of_differences"]
 
 log = logging.getLogger(__name__)
 
 _MEANT = {
-    Type.PANSCAN: "pan and scan",
     Type.A53_CC: "closed captions",
     Type.STEREO3D: "how it is seen with two eyes",
     Type.DISPLAYMATRIX: "how it is turned",
@@ -28,7 +31,6 @@ _MEANT = {
     Type.CONTENT_LIGHT_LEVEL: "HDR's light levels",
     Type.SPHERICAL: "how it is projected",
     Type.ICC_PROFILE: "its colour profile",
-    Type.GOP_TIMECODE: "its time code",
     Type.S12M_TIMECODE: "its time code",
     Type.DYNAMIC_HDR_PLUS: "HDR10+",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
@@ -68,11 +70,13 @@ def _said(film: InputContainer) -> Iterator[str]:
     """What a film says beside its pictures and sound."""
     picture = film.streams.best("video")
     if "timecode" in film.metadata or any("timecode" in stream.metadata for stream in film.streams):
-        yield _MEANT[Type.GOP_TIMECODE]
+        yield _MEANT[Type.S12M_TIMECODE]
     for each in film.streams:
         if isinstance(each, DataStream) and "timecode" not in each.metadata and each.name != "bin_data":  # chapters
             yield f"the data stream {each.index} ({each.metadata.get('handler_name', 'without a name')})"
-    first = next(film.decode(picture), None) if picture is not None else None
+    first = None
+    with suppress(av.FFmpegError):  # of a damaged film nothing is known
+        first = next(film.decode(picture), None) if picture is not None else None
     for kind, meaning in _MEANT.items():
         if isinstance(first, VideoFrame) and first.side_data.get(kind) is not None:  # type: ignore[call-overload]
             yield meaning
@@ -80,6 +84,6 @@ def _said(film: InputContainer) -> Iterator[str]:
 
 def _times(film: InputContainer) -> Iterator[Fraction]:
     picture = film.streams.best("video")
-    for packet in film.demux(picture) if picture is not None else ():
+    for packet in bounded(film, picture) if picture is not None else ():
         if packet.pts is not None:
             yield packet.pts * packet.time_base

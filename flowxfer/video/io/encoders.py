@@ -25,6 +25,7 @@ __all__ = ["Encoder", "choose_encoder"]
 log = logging.getLogger(__name__)
 
 _DEFAULT = {".webm": "libvpx-vp9"}
+_COMMON = ("libx264", "libsvtav1", "libvpx-vp9")  # an FFmpeg without GPL has no x264
 _OTHER_NAMES = {"h264": "libx264", "hevc": "libx265", "h265": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
 _DEEP = ("h264", "hevc", "av1", "ffv1")  # take colours of more than 8 bits
 # Quality, the best and the worst, and what else is set. At one crf, x264's faster presets cost bytes, not quality.
@@ -146,7 +147,7 @@ def choose_encoder(output: Path, look: Look, codec: str | None = None, quality: 
     suffix = output.suffix.lower()
     if suffix not in WRITTEN:
         raise VideoError(f"expected a film's name to end in {', '.join(WRITTEN)}, or a folder, got {output}")
-    asked = codec or _DEFAULT.get(suffix, "libx264")
+    asked = codec or _DEFAULT.get(suffix) or _first_there(*_COMMON)
     name = _encoder_name(asked)
     formats = _pixel_formats(name, asked)
     with av.open(f"any{suffix}", "w") as container:  # nothing is written before the header is
@@ -177,6 +178,11 @@ def _lit(options: dict[str, str], look: Look, name: str) -> dict[str, str]:
     if not parts:
         return options
     return options | {option: ":".join(filter(None, [options.get(option), *parts]))}
+
+
+def _first_there(*encoders: str) -> str:
+    """The first that this FFmpeg has, or the first of all, of which it is then said that it is missing."""
+    return next((name for name in encoders if name in av.codecs_available), encoders[0])
 
 
 def _encoder_name(codec: str) -> str:

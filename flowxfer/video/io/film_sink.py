@@ -34,10 +34,10 @@ from flowxfer.video.io.source import Source
 from flowxfer.video.io.stream_format import PROGRESSIVE
 from flowxfer.video.io.work_folder import Work
 
-__all__ = ["FilmMedium"]
+__all__ = ["FilmSegmentWriter"]
 
 
-class FilmMedium:
+class FilmSegmentWriter:
     """Packets in one file a segment; their sizes, times and checksum are in the journal.
 
     Args:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,8 +18,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from flowxfer.errors import VideoError
+from flowxfer.video.io.bounds import bounded, check_size
 from flowxfer.video.io.clock import InOrder, clock_of
 from flowxfer.video.io.colours import is_transparent
+from flowxfer.video.io.container import open_film
 from flowxfer.video.io.fields import deinterlaced, order_of
 from flowxfer.video.io.film_frame import FilmFrame, StretchedFrame
 from flowxfer.video.io.frames import Frame
@@ -28,7 +29,7 @@ from flowxfer.video.io.light import light_of
 from flowxfer.video.io.source import Source
 from flowxfer.video.io.stream_format import UPRIGHT, Look, Turn
 
-__all__ = ["FilmSource", "open_film"]
+__all__ = ["FilmSource"]
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,11 @@ class FilmSource(Source):
                 raise VideoError(f"expected at least one frame in {path}, but none can be decoded; is it cut short?")
             self.look = _look(stream, first)
             self._first_tick = _first_tick(container, stream, self.look.time_base)
-            self._seconds = float(self.clock.end - self.begin if self.clock.end else _duration(container, stream))
+            length = _length(stream) or _duration(container)
+            self._seconds = float(self.clock.end - self.begin if self.clock.end else length)
+            self._ends = (
+                self._seconds if _length(stream) or len(container.streams) == 1 else 0
+            )  # else sound may be longer
             self.count = self._estimate(stream.frames)
         self.damaged = 0
         self.size, self.rate = self.look.shown.size, self.look.rate
@@ -109,7 +114,7 @@ class FilmSource(Source):
                 yield frame or FilmFrame(index, time, picture, turn)
         if index < 0:
             raise VideoError(f"expected a frame between {self._range()} of {self.path}, but there is none")
-        missing = self._seconds - float(time + 1 / self.look.rate)
+        missing = self._ends - float(time + 1 / self.look.rate)
         if self.end is None and missing > _BROKEN_OFF:
             log.warning("%s has no frame in its last %.1f seconds; it may be cut short", self.path, missing)
         if self.damaged:
@@ -163,7 +168,8 @@ class FilmSource(Source):
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Decode, past what is damaged."""
         stream.thread_type = "AUTO"
-        packets = container.demux(stream)
+        check_size(stream, self.path)
+        packets = bounded(container, stream)
         if self.clock.breaks:
             packets = self.clock.steady(packets)
         order = InOrder() if container.format.name in _UNORDERED else None
@@ -195,29 +201,6 @@ class FilmSource(Source):
 
     def _range(self) -> str:
         return f"{float(self.start or 0):g} s and {'the end' if self.end is None else f'{float(self.end):g} s'}"
-
-
-@contextmanager
-def open_film(path: Path) -> Iterator[InputContainer]:
-    """Open a film and close it again.
-
-    Raises:
-        VideoError: there is no such file, or no film in it.
-    """
-    try:
-        # Playlists may name other files; a film that came from somewhere must not make us fetch things.
-        container = av.open(os.fspath(path), "r", container_options={"protocol_whitelist": "file"})
-    except (FileNotFoundError, IsADirectoryError):
-        raise VideoError(f"expected a film at {path}, but there is no such file") from None
-    except (av.FFmpegError, OSError, ValueError) as error:
-        what = "an empty file" if path.stat().st_size == 0 else "none, or one that is damaged or cut short"
-        raise VideoError(f"expected a film in {path}, got {what} ({_reason(error)})") from error
-    with container:
-        yield container
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error)
 
 
 def _video(container: InputContainer, path: Path) -> VideoStream:
@@ -257,9 +240,15 @@ def _rate(stream: VideoStream) -> Fraction:
     return next((rate for rate in rates if rate and rate <= _MOST_RATE), Fraction(25))
 
 
-def _duration(container: InputContainer, stream: VideoStream) -> Fraction:
+def _length(stream: VideoStream) -> Fraction | None:
+    """How many seconds a stream lasts, where anybody says."""
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
+    told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # in Matroska
+    return None if told is None else int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3])
+
+
+def _duration(container: InputContainer) -> Fraction:
     return Fraction(container.duration or 0, av.time_base)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,9 +16,10 @@ from av.packet import Packet
 from av.stream import Stream
 
 from flowxfer.provenance import Mark, tags
+from flowxfer.video.io.container import open_film
 from flowxfer.video.io.copies import Range, copy, copy_tags, kept_tags, packets_of
 from flowxfer.video.io.encoders import Encoder
-from flowxfer.video.io.film_source import FilmSource, open_film
+from flowxfer.video.io.film_source import FilmSource
 from flowxfer.video.io.source import Source
 from flowxfer.video.io.suffixes import MP4
 from flowxfer.video.io.work_folder import Work
@@ -50,7 +52,7 @@ def join(
     shift = _shift(coded, encoder, source)
     is_mp4 = target.suffix in MP4
     options = {"movflags": "+faststart"} if is_mp4 else {"avoid_negative_ts": "disabled"}
-    with av.open(str(target), "w", container_options=options) as container:
+    with av.open(os.path.abspath(target), "w", container_options=options) as container:
         video = encoder.add_stream(container)
         if not isinstance(source, FilmSource):
             container.metadata.update(tags(mark) if mark else {})

@@ -97,7 +97,7 @@ def _check(entry: dict[str, Any], path: Path, fields: Collection[str]) -> None:
         raise ValueError("it does not say what its files are")
     records, packets = entry.get("records"), entry.get("packets")
     if "records" in fields and not (_is_list_of(records, dict) and len(records) == frames):
-        raise ValueError("it has not one record for each frame")
+        raise ValueError("it does not have one record for each frame")
     if "packets" in fields and not (_are_packets(packets, path) and _is_count(entry.get("duration"))):
         raise ValueError(f"its packets are not those of {path.stem}.packets")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from flowxfer.errors import InputError, VideoError
-from flowxfer.images import SUFFIXES
+from flowxfer.images import SUFFIXES, check_no_pipe
 from flowxfer.video.io.picture_source import IterableSource, PictureSource
 from flowxfer.video.io.source import Source, require_av
 from flowxfer.video.io.suffixes import READ
@@ -66,6 +66,7 @@ def open_source(
     if path.is_dir() or (glob.has_magic(str(path)) and not path.exists()) or path.suffix.lower() in _PICTURES:
         return PictureSource(path, rate=frame_rate, start=begin, end=stop)
     _no_rate(rate, path)
+    check_no_pipe(path)
     if not path.is_file():
         raise VideoError(f"expected a film or pictures at {path}, but there is nothing")
     require_av(f"the film {path}")

@@ -11,10 +11,10 @@ from flowxfer.provenance import Mark
 from flowxfer.video.io.frames import Box, Frame, New, shown
 from flowxfer.video.io.work_folder import Work
 
-__all__ = ["PictureMedium"]
+__all__ = ["PictureSegmentWriter"]
 
 
-class PictureMedium:
+class PictureSegmentWriter:
     """Pictures in the work folder, which move to the output when all are there.
 
     Args:

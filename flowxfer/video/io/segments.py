@@ -17,10 +17,10 @@ from flowxfer.files import replacing
 from flowxfer.video.io.frames import Box, Frame, New
 from flowxfer.video.io.work_folder import Work
 
-__all__ = ["Medium", "SegmentedSink"]
+__all__ = ["SegmentWriter", "SegmentedSink"]
 
 
-class Medium(Protocol):
+class SegmentWriter(Protocol):
     """What stores the frames of a segment, and makes the output of all segments."""
 
     def begin(self, number: int) -> None:
@@ -58,8 +58,8 @@ class SegmentedSink:
         state: what was handed over with the last of them; None if there is none.
     """
 
-    def __init__(self, work: Work, medium: Medium, segment_frames: int, log_path: Path | None) -> None:
-        self._work, self._medium, self._segment_frames, self._log_path = work, medium, segment_frames, log_path
+    def __init__(self, work: Work, writer: SegmentWriter, segment_frames: int, log_path: Path | None) -> None:
+        self._work, self._writer, self._segment_frames, self._log_path = work, writer, segment_frames, log_path
         self.done = sum(entry["frames"] for entry in work.entries())
         self.state: dict[str, Any] | None = work.entry(work.segments - 1)["state"] if work.segments else None
         self._next, self._records, self._last = self.done, list[str](), self.state
@@ -88,8 +88,8 @@ class SegmentedSink:
         line = json.dumps(record)
         with self._storing():
             if not self._records:
-                self._medium.begin(self._work.segments)
-            self._medium.add(frame, pixels, box)
+                self._writer.begin(self._work.segments)
+            self._writer.add(frame, pixels, box)
             self._records.append(line)
             self._last, self._next = state, self._next + 1
             if len(self._records) == self._segment_frames:
@@ -110,11 +110,11 @@ class SegmentedSink:
         """Finish, or after an exception keep what is safe."""
         try:
             if error is not None:
-                self._medium.abandon()
+                self._writer.abandon()
             else:
                 self._finish()
         except BaseException:
-            self._medium.abandon()
+            self._writer.abandon()
             raise
         finally:
             if self._work.segments:
@@ -128,7 +128,7 @@ class SegmentedSink:
                 self._commit()
             if not self._work.segments:
                 raise VideoError(f"expected at least one frame for {self._work.output}, got none")
-            self._medium.finish()
+            self._writer.finish()
         try:
             if self._log_path is not None:
                 with replacing(self._log_path) as temporary, temporary.open("w") as lines:
@@ -138,7 +138,7 @@ class SegmentedSink:
             self._work.segments = 0
 
     def _commit(self) -> None:
-        entry = {"frames": len(self._records), "state": self._last, **self._medium.end()}
+        entry = {"frames": len(self._records), "state": self._last, **self._writer.end()}
         self._work.commit(entry | {"records": [json.loads(line) for line in self._records]})
         self._records = []
 
@@ -152,4 +152,9 @@ class SegmentedSink:
             full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
             what = "the disk is full" if full else f"{self._work.output} cannot be written: {error}"
             way_out = "free some space and resume" if full else "resume when it can"
-            raise VideoError(f"{what}; what was done is kept in {self._work.folder}, {way_out}") from error
+            kept = (
+                f"what was done is kept in {self._work.folder}, {way_out}"
+                if self._work.segments
+                else "nothing was done yet"
+            )
+            raise VideoError(f"{what}; {kept}") from error

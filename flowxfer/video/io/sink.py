@@ -12,7 +12,7 @@ from flowxfer.errors import InputError, VideoError
 from flowxfer.files import destination, flows_on, same_file
 from flowxfer.provenance import Mark, check_suffix
 from flowxfer.video.io.frames import Box, Frame, New
-from flowxfer.video.io.picture_sink import PictureMedium
+from flowxfer.video.io.picture_sink import PictureSegmentWriter
 from flowxfer.video.io.segments import SegmentedSink
 from flowxfer.video.io.source import Source, require_av
 from flowxfer.video.io.work_folder import Work
@@ -128,19 +128,21 @@ def open_sink(
     }
     if is_folder:
         work = Work(path, job, resume=resume, overwrite=overwrite)
-        return SegmentedSink(work, PictureMedium(work, getattr(source, "names", None), mark), segment_frames, log_path)
+        return SegmentedSink(
+            work, PictureSegmentWriter(work, getattr(source, "names", None), mark), segment_frames, log_path
+        )
     require_av(f"the film {path}")
     check_suffix(path, mark)
     from flowxfer.video.io.copies import holdable
     from flowxfer.video.io.encoders import choose_encoder
-    from flowxfer.video.io.film_sink import FilmMedium
+    from flowxfer.video.io.film_sink import FilmSegmentWriter
     from flowxfer.video.io.film_source import FilmSource
 
     encoder = choose_encoder(path, source.look, codec, quality)
     encoder.open()  # what it refuses, it refuses before there is work to lose
     work = Work(path, job | {"encoder": encoder.identity()}, resume=resume, overwrite=overwrite)
     copied = holdable(source, path) if isinstance(source, FilmSource) else ()
-    return SegmentedSink(work, FilmMedium(work, source, encoder, mark, copied), segment_frames, log_path)
+    return SegmentedSink(work, FilmSegmentWriter(work, source, encoder, mark, copied), segment_frames, log_path)
 
 
 def check_free(path: Path, others: Sequence[Path | None], *, overwrite: bool) -> None:

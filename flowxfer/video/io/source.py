@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from flowxfer.errors import MissingExtraError
+from flowxfer.errors import unimportable
 from flowxfer.video.io.frames import Frame
 from flowxfer.video.io.stream_format import Look
 
@@ -66,5 +66,5 @@ def require_av(purpose: str) -> None:
     """
     try:
         import av  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("av", "video", purpose) from None
+    except ImportError as error:
+        raise unimportable(error, "av", "video", purpose) from error

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from flowxfer.errors import VideoError
-from flowxfer.files import replacing, sync
+from flowxfer.files import hidden_beside, replacing, sync
 from flowxfer.video.io.journal import check_files, read_entry, read_job, write_entry
 
 __all__ = ["Work"]
@@ -43,7 +43,7 @@ class Work:
     """
 
     def __init__(self, output: Path, job: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
-        self.output, self.folder = output, output.with_name(f".{output.name}.partial")
+        self.output, self.folder = output, hidden_beside(output, "partial")
         job = json.loads(json.dumps(job | _VERSION))  # tuples become lists, as in the file
         # Frames that are edited with settings have a record each, and what an encoder made has packets.
         self._fields = [field for field, given in (("records", "settings"), ("packets", "encoder")) if given in job]
@@ -51,7 +51,7 @@ class Work:
             raise VideoError(f"expected a folder for unfinished work at {self.folder}, got a link; remove it")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.folder.with_name(f".{output.name}.lock"), timeout=0)
+            self._lock = FileLock(hidden_beside(output, "lock"), timeout=0)
             self._lock.acquire()
         except Timeout:
             raise VideoError(f"another run is writing {output}; wait for it, or choose another name") from None

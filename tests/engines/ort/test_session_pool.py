@@ -10,7 +10,7 @@ from flowxfer.bundle import ENCODE
 from flowxfer.engines.batching import cores
 from flowxfer.engines.ort import session
 from flowxfer.engines.ort.providers import CPU, activate
-from flowxfer.engines.ort.session_pool import Bound, Lanes, joined
+from flowxfer.engines.ort.session_pool import Bound, SessionPool, joined
 from flowxfer.engines.probes import probe
 
 
@@ -46,7 +46,7 @@ class Together(Counting):
 def lanes_of(bundle, count, **options):
     session = activate(bundle / ENCODE, [CPU], explicit=True, threads=1)
     lane, together = Counting(session, **options), Together(session)
-    return Lanes(together, lambda: lane, count), lane, together
+    return SessionPool(together, lambda: lane, count), lane, together
 
 
 def feed_of(images):
@@ -111,10 +111,10 @@ def test_a_share_that_does_not_fit_the_memory_halves_the_batch(tiny_bundle, face
 
 
 def test_one_thread_or_a_large_model_has_no_lanes(tiny_bundle, monkeypatch):
-    assert not isinstance(Transferer(tiny_bundle, threads=1)._session._encode, Lanes)
-    assert isinstance(Transferer(tiny_bundle, threads=2)._session._encode, Lanes)
+    assert not isinstance(Transferer(tiny_bundle, threads=1)._session._encode, SessionPool)
+    assert isinstance(Transferer(tiny_bundle, threads=2)._session._encode, SessionPool)
     monkeypatch.setattr(session, "LARGEST", 16)
-    assert not isinstance(Transferer(tiny_bundle, threads=2)._session._encode, Lanes)
+    assert not isinstance(Transferer(tiny_bundle, threads=2)._session._encode, SessionPool)
     assert cores() >= 1
 
 

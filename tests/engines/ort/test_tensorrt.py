@@ -149,7 +149,7 @@ def test_engines_of_other_batches_lie_elsewhere(tensorrt_bundle, device):
 
 def test_a_bundle_with_float64_is_refused_in_one_sentence(tiny_bundle, device):
     message = (
-        "expected a bundle for TensorRT, but precision exact-fp32 needs float64, which TensorRT has not;"
+        "expected a bundle for TensorRT, but precision exact-fp32 needs float64, which TensorRT does not have;"
         " `flowxfer export tiny --tensorrt -o FOLDER` makes one, or use providers=['cuda']"
     )
     with pytest.raises(ProviderError) as caught:

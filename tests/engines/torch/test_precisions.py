@@ -426,5 +426,5 @@ def test_initialisers_are_those_of_onnx(tiny_bundle, tmp_path):
             )
         ).SerializeToString()
     )
-    with pytest.raises(ValueError, match="the initialiser text has the data type 8"):
+    with pytest.raises(ValueError, match="the initialiser 'text' has the data type 8"):
         initializers(tmp_path / "b.onnx")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from flowxfer.directions.arkit import ACTIONS
 from flowxfer.glow import GlowConfig
 from flowxfer.glow.training import TrainingConfig
 
@@ -28,8 +29,16 @@ def smooth_pictures(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return np.round(rows[..., :1, :] + ramp[:, None] * (rows[..., 1:, :] - rows[..., :1, :])).astype(np.uint8)
 
 
-def write_shard(path: Path, *, groups: int = 3, people: int = 3, expressions: int = 2, seed: int = 0) -> None:
-    """A paired shard: an expression adds a light square, at the strength in part."""
+def write_shard(
+    path: Path,
+    *,
+    groups: int = 3,
+    people: int = 3,
+    expressions: int = 2,
+    seed: int = 0,
+    arrays: dict[str, Any] | None = None,
+) -> None:
+    """A paired shard: an expression adds a light square, at the strength in part; ``arrays`` go into its .npz."""
     rng = np.random.default_rng(seed)
     pictures = np.repeat(smooth_pictures(rng, groups, people)[:, :, None], 1 + 2 * expressions, 2)
     strengths = rng.uniform(0.3, 0.8, (groups, expressions)).astype(np.float32)
@@ -39,7 +48,26 @@ def write_shard(path: Path, *, groups: int = 3, people: int = 3, expressions: in
             lighter = np.round(40 * alpha).astype(np.uint8).reshape(-1, 1, 1, 1, 1, 1)
             pictures[:, :, column : column + 1][square] += lighter
     np.save(path, pictures)
-    np.savez(path.with_suffix(".npz"), strengths=strengths)
+    np.savez(path.with_suffix(".npz"), strengths=strengths, **(arrays or {}))
+
+
+JAW, SMILE_LEFT, SMILE_RIGHT = (ACTIONS.index(name) for name in ("jawOpen", "mouthSmileLeft", "mouthSmileRight"))
+
+
+def write_photographs(path: Path, *, groups: int = 3, seed: int = 0, **changes: np.ndarray) -> None:
+    """A shard whose people 2 and 3 of four are photographs; the first expression is an open jaw, the second a smile.
+
+    Photograph 3 does not show the first expression: its pictures of it are black.
+    """
+    expressions = np.zeros((groups, 2, 52), np.float32)
+    expressions[:, 0, JAW] = expressions[:, 1, SMILE_LEFT] = 1
+    valid = np.ones((groups, 4, 2), bool)
+    valid[:, 3, 0] = False
+    arrays = {"expressions": expressions, "valid": valid, "people": np.array(2), **changes}
+    write_shard(path, groups=groups, people=4, seed=seed, arrays=arrays)
+    pictures = np.load(path)
+    pictures[:, 3, 1:3] = 0
+    np.save(path, pictures)
 
 
 @pytest.fixture
@@ -58,6 +86,14 @@ def shards(tmp_path: Path) -> str:
     for index in range(2):
         write_shard(tmp_path / f"train_{index}.npy", seed=index)
     return str(tmp_path / "train_*.npy")
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> str:
+    """The pattern of two shards with photographs."""
+    for index in range(2):
+        write_photographs(tmp_path / f"photographs_{index}.npy", seed=index)
+    return str(tmp_path / "photographs_*.npy")
 
 
 @pytest.fixture

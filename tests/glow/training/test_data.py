@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from flowxfer.errors import ImageError, InputError, ShapeError
+from flowxfer.errors import ImageError, InputError
 from flowxfer.glow.training.data import Faces, Pairs
 from tests.glow.training.conftest import SIZE, write_shard
 
@@ -19,7 +18,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 def test_faces_come_from_the_folder_and_its_subfolders(faces: Path) -> None:
     source = Faces(str(faces), SIZE)
     files = {np.asarray(Image.open(path)).tobytes() for path in faces.rglob("*.png")}
-    batch = source.batch(100, rng(), flips=False)
+    batch = source.batch(100, rng(), flips=False).numpy()
     assert batch.shape == (100, SIZE, SIZE, 3)
     assert batch.dtype == np.uint8
     assert {picture.tobytes() for picture in batch} == files
@@ -27,7 +26,7 @@ def test_faces_come_from_the_folder_and_its_subfolders(faces: Path) -> None:
 
 def test_flips_mirror_about_half_of_the_faces(faces: Path) -> None:
     source = Faces(str(faces), SIZE)
-    plain, flipped = (source.batch(100, rng(), flips=flips) for flips in (False, True))
+    plain, flipped = (source.batch(100, rng(), flips=flips).numpy() for flips in (False, True))
     mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(plain, flipped, strict=True)]
     assert all(m or np.array_equal(a, b) for m, a, b in zip(mirrored, plain, flipped, strict=True))
     assert 30 < sum(mirrored) < 70
@@ -41,8 +40,7 @@ def test_a_batch_depends_on_the_generator_only(faces: Path, shards: str) -> None
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    message = f"expected pictures (.bmp, .jpeg, .jpg, .png, .webp) in {tmp_path}, got none"
-    with pytest.raises(InputError, match=re.escape(message)):
+    with pytest.raises(InputError, match=rf"expected pictures \(.*\) in {tmp_path}, got none"):
         Faces(str(tmp_path), SIZE)
 
 
@@ -54,23 +52,22 @@ def test_a_face_of_another_size_is_an_error(tmp_path: Path) -> None:
 
 def test_a_damaged_face_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(ImageError, match=r"expected a picture at .*a.png: "):
+    with pytest.raises(ImageError, match=r"expected a picture .* in .*a.png, got something else"):
         Faces(str(tmp_path), SIZE).batch(1, rng(), flips=False)
 
 
 def test_transfers_are_what_the_shards_hold(shards: str) -> None:
     source = Pairs(shards, SIZE)
     batch = source.transfers(200, rng(), flips=False)
-    assert set(batch.strength[batch.strength < 1]) == {
-        s for _, strengths in source.shards.values() for s in strengths.flat
-    }
+    strengths = {strength for shard in source.shards.values() for strength in shard.strengths.flat}
+    assert set(batch.strength[batch.strength < 1]) == strengths
     assert 60 < (batch.strength == 1).sum() < 140
-    full = batch.expression.astype(float) - batch.neutral
-    asked = batch.target.astype(float) - batch.neutral
+    neutral, expression, target = (x.numpy().astype(float) for x in (batch.neutral, batch.expression, batch.target))
+    full, asked = expression - neutral, target - neutral
     assert np.abs(asked - batch.strength[:, None, None, None] * full).max() <= 0.5  # the fixture is linear
     assert np.array_equal(full[0::2], full[1::2])  # neighbours share the expression,
     assert (batch.strength[0::2] == batch.strength[1::2]).all()
-    assert (batch.neutral[0::2] != batch.neutral[1::2]).any((1, 2, 3)).all()  # and are two people
+    assert (neutral[0::2] != neutral[1::2]).any((1, 2, 3)).all()  # and are two people
 
 
 def test_neighbours_are_mirrored_together(shards: str) -> None:
@@ -78,7 +75,7 @@ def test_neighbours_are_mirrored_together(shards: str) -> None:
     plain, flipped = (source.transfers(40, rng(), flips=flips) for flips in (False, True))
     seen = []
     for name in ("neutral", "expression", "target"):
-        a, b = getattr(plain, name), getattr(flipped, name)
+        a, b = getattr(plain, name).numpy(), getattr(flipped, name).numpy()
         seen.append([np.array_equal(x, y[:, ::-1]) for x, y in zip(a, b, strict=True)])
         assert all(m or np.array_equal(x, y) for m, x, y in zip(seen[-1], a, b, strict=True))
     assert seen[0][0::2] == seen[0][1::2]
@@ -96,21 +93,19 @@ def test_new_shards_are_picked_up_when_they_are_complete(shards: str, tmp_path: 
     assert len(source.shards) == 3
 
 
+def test_a_shard_that_is_damaged_while_a_run_goes_on_is_left_out(
+    shards: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Pairs(shards, SIZE)
+    write_shard(tmp_path / "train_2.npy")
+    (tmp_path / "train_2.npy").write_bytes(b"no array")
+    write_shard(tmp_path / "train_3.npy")
+    source.refresh()
+    source.refresh()
+    assert [Path(name).name for name in source.shards] == ["train_0.npy", "train_1.npy", "train_3.npy"]
+    assert caplog.text.count("left out: expected a paired shard and its .npz at") == 1
+
+
 def test_no_shards_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected shards, each with its .npz, that fit .*none_\*.npy, got none"):
         Pairs(str(tmp_path / "none_*.npy"), SIZE)
-
-
-def test_damaged_shards_are_errors(tmp_path: Path) -> None:
-    path = tmp_path / "a.npy"
-    write_shard(path)
-    np.savez(path.with_suffix(".npz"), other=1)
-    with pytest.raises(InputError, match=r"expected a paired shard and its .npz at .*a.npy: .*strengths"):
-        Pairs(str(path), SIZE)
-    write_shard(path)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"expected a paired shard and its .npz at .*a.npy"):
-        Pairs(str(path), SIZE)
-    write_shard(path)
-    with pytest.raises(ShapeError, match=r"expected uint8 pictures \(3, 3, 5, 32, .* in .*, got uint8 \(3, 3, 5, 16"):
-        Pairs(str(path), 32)

@@ -14,7 +14,10 @@ from flowxfer.glow.training.losses import (
     change_weights,
     changed_region,
     likelihood_loss,
+    outside_weights,
     paired_losses,
+    paired_terms,
+    transfer_errors,
     transfer_loss,
 )
 
@@ -150,3 +153,41 @@ def test_weights_enter_both_norms() -> None:
     half[..., 24:28, 24:28] = 0  # the weak change is missing
     loss = transfer_loss(half, expression, neutral, expression, torch.ones(1), floor=1e-12, weights=weights)
     assert float(loss) == pytest.approx(0.5, abs=0.05)  # without weights it would be 1 / 17
+
+
+def test_what_lies_outside_is_weighed_up() -> None:
+    neutral, expression = faces_with_a_strong_and_a_weak_change()
+    weights = outside_weights(neutral, expression, 3.0)[0, 0]
+    expected = torch.full((32, 32), 3.0, dtype=torch.float64)
+    expected[2:10, 2:10] = 1  # the changed region and, of 32 pixels, a margin of one
+    expected[22:30, 22:30] = 1
+    assert torch.equal(weights, expected)
+
+
+def test_differences_between_neighbours_enter_both_norms() -> None:
+    neutral = torch.zeros(1, 3, 4, 4, dtype=torch.float64)
+    expression, blurred = neutral.clone(), neutral.clone()
+    expression[..., 1, 1] = 1  # per channel: ‖Δ‖² = 1, and 4 differences of 1
+    blurred[..., 1, 1:3] = 0.5  # the error: ‖·‖² = 0.5, and differences 0.5, 1, 0.5 across and 4 times 0.5 down
+    strength = torch.ones(1, dtype=torch.float64)
+    errors = transfer_errors(blurred, expression, neutral, expression, strength, floor=1e-12, gradients=0.5)
+    assert float(errors) == pytest.approx((0.5 + 0.5 * (1.5 + 1)) / (1 + 0.5 * 4))
+
+
+def test_learned_directions_take_the_place_of_donors(model: Glow) -> None:
+    pictures = [images(6, seed) for seed in range(3)]
+    strength = torch.tensor([1.0, 0.4, 0.7, 1.0, 0.5, 1.0], dtype=torch.float64)
+    directions = [torch.randn(2, *shape, dtype=torch.float64) for shape in CONFIG.latent_shapes(8)]
+    with torch.no_grad():
+        bits, errors = paired_terms(model, *pictures, strength, floor=0.3, directions=directions)
+        _, donated = paired_terms(model, *pictures, strength, floor=0.3)
+        moved = [
+            z + strength[4:, None, None, None] * d
+            for z, d in zip(model.encode(pictures[0][4:], "raw"), directions, strict=True)
+        ]
+        neutral, expression, target = pictures
+        change = (expression - neutral).square().flatten(1).sum(1)
+        error = (model.decode(moved, "raw") - target[4:]).square().flatten(1).sum(1)
+    assert bits.shape == (10,)  # of these two the picture with the expression is not encoded
+    assert torch.allclose(errors[:4], donated[:4])
+    assert torch.allclose(errors[4:], error / (strength[4:].square() * change[4:] + 0.3 * change.mean()))

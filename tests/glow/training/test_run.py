@@ -7,13 +7,17 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
 
 from flowxfer.errors import InputError, WeightsError
 from flowxfer.glow import load
 from flowxfer.glow.training import TrainingConfig, train
 from flowxfer.glow.training.logs import CsvLog, TensorBoardLog
-from tests.glow.training.conftest import TINY
+from tests.glow.training.conftest import SIZE, TINY, smooth_pictures
 
 Paired = Callable[..., TrainingConfig]
 
@@ -35,6 +39,24 @@ def test_a_run_leaves_weights_logs_and_pictures(paired: Paired, held_out: str) -
     assert pictures == {"0000006_samples.png", "0000006_transfers.png"}
 
 
+def test_photographed_people_are_recorded_too(paired: Paired, photographs: str, held_out: str, tmp_path: Path) -> None:
+    pictures = smooth_pictures(np.random.default_rng(0), 6)
+    (tmp_path / "people").mkdir()
+    for picture, name in zip(
+        pictures, (f"{who}_{what}" for who in "abc" for what in ("neutral", "smiling")), strict=True
+    ):
+        Image.fromarray(picture).save(tmp_path / "people" / f"{name}.png")
+    train(paired(pairs=photographs, actions=0.5, steps=2, validation=held_out, people=str(tmp_path / "people")))
+    folder = Path(paired().output)
+    assert {row["expression"] for row in rows(folder / "validation.csv")} == {"smile", "frown", "mean"}
+    recorded = rows(folder / "people.csv")
+    assert [(row["method"], row["expression"]) for row in recorded] == [
+        (method, expression) for method in ("flow", "pixels", "actions") for expression in ("smiling", "mean")
+    ]
+    with Image.open(folder / "pictures" / "0000002_people.png") as sheet:
+        assert sheet.size == (2 * 7 * SIZE, 2 * 3 * SIZE)
+
+
 def test_a_run_of_minutes_ends(paired: Paired) -> None:
     steps: list[int] = []
     train(paired(minutes=0.01), on_step=lambda step, figures: steps.append(step))
@@ -53,6 +75,29 @@ def test_resume_continues_the_logs(paired: Paired) -> None:
     train(paired(steps=5), resume=True, on_step=lambda step, figures: steps.append(step))
     assert steps == [4, 5]
     assert [row["step"] for row in rows(Path(paired().output) / "steps.csv")] == ["1", "2", "3", "4", "5"]
+
+
+def test_a_resumed_run_writes_at_the_steps_that_an_uninterrupted_one_writes_at(paired: Paired) -> None:
+    train(paired(steps=3, log_steps=2))
+    train(paired(steps=7, log_steps=2), resume=True)
+    assert [row["step"] for row in rows(Path(paired().output) / "steps.csv")] == ["2", "4", "6"]
+
+
+def test_a_log_whose_last_row_a_kill_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"step,bits\n1,0.5\n2,0.4\n3\n\xff\xff,\n4,")
+    CsvLog(path, ("step", "bits"), step=9)
+    assert rows(path) == [{"step": "1", "bits": "0.5"}, {"step": "2", "bits": "0.4"}, {"step": "4", "bits": ""}]
+
+
+def test_sittings_make_up_a_run(paired: Paired) -> None:
+    straight = load_file(train(paired(output=paired().output + "_straight")))
+    steps: list[int] = []
+    for sitting in range(6):
+        train(paired(), resume=sitting > 0, sitting_minutes=0, on_step=lambda step, figures: steps.append(step))
+    assert steps == [1, 2, 3, 4, 5, 6]
+    pieces = load_file(Path(paired().output) / "model.safetensors")
+    assert all(torch.equal(pieces[name], straight[name]) for name in straight)
 
 
 def test_resume_needs_a_checkpoint(paired: Paired) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from flowxfer.errors import DivergenceError, WeightsError
 from flowxfer.glow import Glow, GlowConfig, load
 from flowxfer.glow.training import Trainer, TrainingConfig, paired_losses, train
-from flowxfer.glow.training.data import Pairs
+from flowxfer.glow.training.data import Pairs, Transfers
 from tests.glow.training.conftest import SIZE, TINY
 
 Paired = Callable[..., TrainingConfig]
@@ -47,6 +47,50 @@ def test_resuming_is_exact_to_the_bit(paired: Paired, precision: str) -> None:
     assert all(torch.equal(expected[name], got[name]) for name in expected)
 
 
+def test_a_run_with_photographs_and_actions_resumes_to_the_bit(paired: Paired, photographs: str) -> None:
+    config = paired(pairs=photographs, actions=0.5, tones=0.6, outside=3.0, gradients=0.5)
+    straight, first, second = Trainer(config), Trainer(config), Trainer(config)
+    figures = [straight.advance() for _ in range(6)]
+    for _ in range(3):
+        first.advance()
+    first.save()
+    second.restore()
+    assert repr([second.advance() for _ in range(3)]) == repr(figures[3:])
+    expected, got = (
+        [*states(trainer).values(), *trainer._take.table.parameters(), *trainer.average_table.parameters()]  # type: ignore[union-attr]
+        for trainer in (straight, second)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
+
+
+def test_a_step_on_hold_moves_nothing(paired: Paired) -> None:
+    trainer = Trainer(paired(likelihood_only=0.0))
+    trainer.advance()
+    before = {name: tensor.clone() for name, tensor in states(trainer).items()}
+    trainer._take._hold.fill_(1)
+    trainer.advance()
+    assert all(torch.equal(before[name], tensor) for name, tensor in states(trainer).items())
+    trainer._take._hold.fill_(0)
+    trainer.advance()
+    assert not any(torch.equal(before[name], states(trainer)[name]) for name in before if name.endswith("exp_avg"))
+
+
+def test_figures_tell_photographs_and_learned_directions_apart(paired: Paired, photographs: str) -> None:
+    trainer = Trainer(paired(pairs=photographs, actions=0.5, batch=64, likelihood_only=0.0))
+    figures = trainer.advance()
+    batch = trainer._draw(0, True)
+    assert isinstance(batch, Transfers)
+    counts = [
+        (batch.photographs[part] == wanted).sum() for part in (np.s_[:16], np.s_[16:]) for wanted in (False, True)
+    ]
+    parts = figures.donors, figures.donors_photographs, figures.actions, figures.actions_photographs
+    assert np.dot(counts, parts) / 32 == pytest.approx(figures.transfer, rel=1e-5)
+    assert len(set(parts)) == 4
+    rendered = Trainer(paired(likelihood_only=0.0)).advance()
+    assert rendered.donors == pytest.approx(rendered.transfer)
+    assert all(math.isnan(x) for x in (rendered.bits_photographs, rendered.donors_photographs, rendered.actions))
+
+
 def test_a_run_starts_with_the_likelihood_alone(paired: Paired) -> None:
     trainer = Trainer(paired(likelihood_only=0.5))
     figures = [trainer.advance() for _ in range(6)]
@@ -69,7 +113,7 @@ def test_one_step_is_that_of_a_float64_reference(paired: Paired) -> None:
     batch = Pairs(config.pairs, SIZE).transfers(config.batch // 2, rng, flips=False)
     noise = torch.rand(batch.neutral.shape, generator=torch.Generator().manual_seed(0)).permute(0, 3, 1, 2).double()
     neutral, expression, target = (
-        (torch.from_numpy(pixels).permute(0, 3, 1, 2).double() + 0.5) / 256 - 0.5 + (noise - 0.5) / 32
+        (pixels.permute(0, 3, 1, 2).double() + 0.5) / 256 - 0.5 + (noise - 0.5) / 32
         for pixels in (batch.neutral, batch.expression, batch.target)
     )
     bits, transfer = paired_losses(reference, neutral, expression, target, torch.from_numpy(batch.strength))
@@ -132,7 +176,9 @@ def test_a_damaged_checkpoint_is_one_clear_error(paired: Paired) -> None:
         with pytest.raises(WeightsError, match=r"expected a training checkpoint at .*, but it cannot be read"):
             trainer.restore()
     torch.save({"model": {}}, trainer.checkpoint)
-    with pytest.raises(WeightsError, match="a checkpoint with average, config, model, optimizer, seconds, step"):
+    with pytest.raises(
+        WeightsError, match="a checkpoint with actions, average, config, model, optimizer, seconds, step"
+    ):
         trainer.restore()
 
 

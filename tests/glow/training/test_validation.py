@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from flowxfer.errors import InputError
 from flowxfer.glow import Glow
 from flowxfer.glow.pixels import from_pixels
+from flowxfer.glow.training.actions import ActionTable
 from flowxfer.glow.training.pictures import draw_samples, draw_transfers, save_grid
 from flowxfer.glow.training.validation import measure, transfer, validate
 from flowxfer.images.heldout import HeldOut
@@ -22,6 +24,35 @@ def test_held_out_people_are_read_at_full_strength(held_out: str) -> None:
     pictures = np.load(held_out)
     assert np.array_equal(people.neutral, pictures[:, 0])
     assert np.array_equal(people.truth, pictures[:, [2, 4]])
+
+
+def write_people(folder: Path, *names: str) -> np.ndarray:
+    """Pictures of the names, each of one grey."""
+    folder.mkdir()
+    greys = np.arange(1, len(names) + 1, dtype=np.uint8) * 20
+    for name, grey in zip(names, greys, strict=True):
+        Image.new("RGB", (2 * SIZE, 2 * SIZE), (int(grey),) * 3).save(folder / name)
+    return greys
+
+
+def test_photographed_people_are_those_who_show_everything(tmp_path: Path) -> None:
+    names = "ann_neutral.png ann_smiling.png bo_b_neutral.png bo_b_smiling.png cy_neutral.png di_smiling.png notes.png"
+    greys = write_people(tmp_path / "people", *names.split())
+    people = HeldOut.photographed(tmp_path / "people", SIZE)  # neither cy nor di does
+    assert people.names == ("smiling",)
+    assert people.neutral.shape == (2, SIZE, SIZE, 3)
+    assert people.truth.shape == (2, 1, SIZE, SIZE, 3)
+    assert people.neutral[:, 0, 0, 0].tolist() == greys[[0, 2]].tolist()
+    assert people.truth[:, 0, 0, 0, 0].tolist() == greys[[1, 3]].tolist()
+
+
+def test_nobody_to_perform_is_an_error(tmp_path: Path) -> None:
+    write_people(tmp_path / "one", "ann_neutral.png", "ann_smiling.png", "bo_neutral.png")
+    (tmp_path / "none").mkdir()
+    for name, count in (("one", 1), ("none", 0)):
+        message = f"expected two people or more in {tmp_path / name} with pictures such as ann_neutral.png and"
+        with pytest.raises(InputError, match=f"{re.escape(message)} ann_smiling.png, got {count}"):
+            HeldOut.photographed(tmp_path / name, SIZE)
 
 
 def test_a_file_of_another_form_is_an_error(held_out: str, tmp_path: Path) -> None:
@@ -80,9 +111,31 @@ def test_a_persons_own_expression_arrives_exactly(held_out: str, kind: str) -> N
     assert torch.allclose(transfer(model, neutral, neutral, smile, 0.0, kind), neutral, atol=1e-5)  # type: ignore[arg-type]
 
 
-def test_pictures_show_what_they_say(held_out: str, tmp_path: Path) -> None:
-    from PIL import Image
+def test_what_the_actions_are_of_a_difference_is_read() -> None:
+    torch.manual_seed(0)
+    table = ActionTable(TINY)
+    with torch.no_grad():
+        for level in table.levels:
+            level[:5] = torch.randn_like(level[:5])  # the others are not learned: of them nothing is read
+    weights = torch.zeros(3, 52)
+    weights[:, :5] = torch.rand(3, 5)
+    expected = [direction.detach() for direction in table.directions(weights)]
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(table.read(expected), expected, strict=True))
+    light = [torch.randn_like(level) for level in expected]
+    left = [a - b for a, b in zip(light, table.read(light), strict=True)]
+    for action in range(5):  # what is left out is at right angles to every action
+        products = [(a[0] * level[action].detach()).sum() for a, level in zip(left, table.levels, strict=True)]
+        assert abs(sum(products)) < 1e-2
 
+
+def test_a_direction_that_is_read_takes_the_place_of_the_difference(held_out: str) -> None:
+    torch.manual_seed(0)
+    people = HeldOut.read(held_out)
+    flow, _ = validate(Glow(TINY), people, read=lambda change: [0 * z for z in change])
+    assert all((row.changed, row.whole) == pytest.approx((1, 1)) for row in flow)  # nothing was done
+
+
+def test_pictures_show_what_they_say(held_out: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     people = HeldOut.read(held_out)
     draw_samples(Glow(TINY), tmp_path / "samples.png", rows=2, columns=4)
@@ -94,8 +147,6 @@ def test_pictures_show_what_they_say(held_out: str, tmp_path: Path) -> None:
 
 
 def test_a_grid_is_in_reading_order(tmp_path: Path) -> None:
-    from PIL import Image
-
     grid = np.zeros((2, 3, 4, 4, 3), np.uint8)
     grid[...] = np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1, 1) * 40
     save_grid(tmp_path / "grid.png", grid, zoom=1)

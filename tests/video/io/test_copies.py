@@ -75,6 +75,18 @@ def test_a_clock_that_starts_again_runs_on(joined, tmp_path, name, suffix):
         assert abs(first - second) < Fraction(1, 20)
 
 
+@pytest.mark.parametrize("suffix", ["vob", "mpg"])
+def test_sound_that_comes_late_in_the_file_belongs_to_its_part(tmp_path, suffix):
+    """Where two program streams meet, the last sound of the first lies behind the first pictures of the second."""
+    sound = {"vob": "ac3", "mpg": "mp2"}[suffix]
+    part = make_film(tmp_path / f"part.{suffix}", frames=25, codec="mpeg2video", sounds=(sound,), options={})
+    (tmp_path / f"both.{suffix}").write_bytes(2 * part.read_bytes())
+    output = unchanged(tmp_path / f"both.{suffix}", tmp_path / "out.mkv")
+    assert np.diff([float(time) for time in times(output)]) == pytest.approx(0.04, abs=0.003)
+    heard = [float(time) for time, _ in packets(output, "audio")]
+    assert max(np.diff(heard)) < 0.1
+
+
 def test_a_range_of_a_film_whose_clock_starts_again(joined, tmp_path):
     assert len(times(unchanged(joined / "sound.ts", tmp_path / "first.mp4", end=0.5))) in (12, 13)
     assert len(times(unchanged(joined / "sound.ts", tmp_path / "second.mp4", start=1.2))) in (20, 21)

@@ -211,6 +211,15 @@ def test_one_run_at_a_time(films, tmp_path):
             write(sink, frame)
 
 
+def test_where_nothing_was_done_nothing_is_said_to_be_kept(films, tmp_path):
+    source = open_source(films["h264"])
+    sink = open_sink(tmp_path / "out.mp4", source, segment_frames=SEGMENT)
+    (tmp_path / ".out.mp4.partial" / "000000.packets").symlink_to("/dev/full")
+    with pytest.raises(VideoError, match=r"the disk is full; nothing was done yet$"):
+        write_all(source, sink)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_is_one_sentence_and_keeps_what_is_done(films, whole, tmp_path):
     source = open_source(films["h264"])
     sink = open_sink(tmp_path / "out.mp4", source, segment_frames=SEGMENT)

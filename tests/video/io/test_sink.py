@@ -345,3 +345,12 @@ def test_without_pyav_one_sentence_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingExtraError, match=r"needs av, which is not installed; pip install 'flowxfer\[video\]'"):
         open_sink(tmp_path / "out.mp4", source)
+
+
+def test_without_x264_a_film_is_av1_or_vp9(films, tmp_path, monkeypatch):
+    """An FFmpeg that may be handed on under the LGPL has no x264."""
+    for lacking, expected in (({"libx264"}, "av1"), ({"libx264", "libsvtav1"}, "vp9")):
+        monkeypatch.setattr(av, "codecs_available", av.codecs_available - lacking)
+        output = write(films["h264"], tmp_path / f"{expected}.mp4")
+        with av.open(str(output)) as film:
+            assert film.streams.video[0].codec_context.codec.canonical_name == expected

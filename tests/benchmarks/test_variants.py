@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from flowxfer.benchmarks import equations, variants
+from flowxfer.benchmarks.equations import Half
+from flowxfer.benchmarks.variants import BEGIN, END, compare, main, markdown, measure, tuned
 from flowxfer.errors import InputError
-from flowxfer.evaluation import methods, variants
 from flowxfer.evaluation.fidelity import drift, relative_error
-from flowxfer.evaluation.methods import Half
-from flowxfer.evaluation.variants import BEGIN, END, compare, main, markdown, measure, tuned
 from flowxfer.images.heldout import HeldOut
 from flowxfer.latents import Latents
 
@@ -58,25 +58,25 @@ def flat(levels):
 
 
 def test_the_performer_is_the_next_person(half):
-    for level, own in zip(methods.equation(half), half.vectors, strict=True):
+    for level, own in zip(equations.equation(half), half.vectors, strict=True):
         np.testing.assert_array_equal(level[:-1], own[1:])
         np.testing.assert_array_equal(level[-1], own[0])
 
 
 def test_where_everybody_moves_alike_the_equation_finds_the_truth(half):
-    np.testing.assert_array_equal(half.transfer(methods.equation(half)), half.people.truth)
-    np.testing.assert_array_equal(half.transfer(methods.equation(half), [0.0, 0.0])[:, 0], half.people.neutral)
+    np.testing.assert_array_equal(half.transfer(equations.equation(half)), half.people.truth)
+    np.testing.assert_array_equal(half.transfer(equations.equation(half), [0.0, 0.0])[:, 0], half.people.neutral)
 
 
-@pytest.mark.parametrize("method", [methods.people(3), methods.strengths, methods.local, methods.people(1)])
+@pytest.mark.parametrize("method", [equations.people(3), equations.strengths, equations.local, equations.people(1)])
 def test_and_so_do_the_means(half, method):
-    np.testing.assert_allclose(flat(method(half)), flat(methods.equation(half)))
+    np.testing.assert_allclose(flat(method(half)), flat(equations.equation(half)))
 
 
 def test_the_mean_of_people_is_of_the_next_ones(half, rng):
     half.__dict__["vectors"] = [rng.normal(size=level.shape) for level in half.vectors]
     expected = (flat(half.vectors)[1] + flat(half.vectors)[2]) / 2
-    np.testing.assert_allclose(flat(methods.people(2)(half))[0], expected)
+    np.testing.assert_allclose(flat(equations.people(2)(half))[0], expected)
 
 
 def test_nudged_vectors_are_smoothed_ones(half):
@@ -84,15 +84,15 @@ def test_nudged_vectors_are_smoothed_ones(half):
     assert red[3, 4] == pytest.approx(60 / 5)  # just above the change, one of the five copies has it
     assert red[4, 4] == pytest.approx(60 * 4 / 5)
     assert red[6, 4] == pytest.approx(60)
-    np.testing.assert_allclose(flat(methods.nudged_people(1)(half)), flat(methods.nudged_performer(half)))
+    np.testing.assert_allclose(flat(equations.nudged_people(1)(half)), flat(equations.nudged_performer(half)))
 
 
 def test_a_mirror_image_is_taken_of_symmetric_expressions_alone(half):
-    smile, wink = np.moveaxis(methods.mirrored_performer(half)[0], 1, 0)
-    np.testing.assert_allclose(smile, methods.equation(half)[0][:, 0])
+    smile, wink = np.moveaxis(equations.mirrored_performer(half)[0], 1, 0)
+    np.testing.assert_allclose(smile, equations.equation(half)[0][:, 0])
     assert (wink[:, 0, :4, 4:] == 0).all()
     half.people.__dict__["names"] = ("smile", "one brow")
-    brow = methods.mirrored_performer(half)[0][:, 1]
+    brow = equations.mirrored_performer(half)[0][:, 1]
     np.testing.assert_allclose(brow[:, 0, :4, 4:], 30)
 
 
@@ -100,16 +100,16 @@ def test_two_lights_are_averaged(half, people):
     brighter = people.expressions.copy()
     brighter[:, :, -1, 4:] += 20
     elsewhere = dataclasses.replace(people, expressions=brighter)
-    vectors = methods.two_lights(Half(half.flow, people, elsewhere))
+    vectors = equations.two_lights(Half(half.flow, people, elsewhere))
     assert vectors[0][0, 0, 0, 6, 0] == 70
 
 
 def test_what_lies_along_identity_is_removed(half, rng):
     half.__dict__["vectors"] = [rng.normal(size=level.shape) for level in half.vectors]
-    left = flat(methods.without_identity(half))
+    left = flat(equations.without_identity(half))
     away = flat([(n - np.roll(n, -1, 0))[:, None] for n in half.neutral])
     np.testing.assert_allclose((left * away).sum(-1), 0, atol=1e-9)
-    removed = flat(methods.equation(half)) - left
+    removed = flat(equations.equation(half)) - left
     np.testing.assert_allclose(
         np.abs((removed * away).sum(-1)), np.linalg.norm(removed, axis=-1) * np.linalg.norm(away, axis=-1)
     )
@@ -118,7 +118,7 @@ def test_what_lies_along_identity_is_removed(half, rng):
 def test_what_lies_in_the_span_of_identities_is_removed(half, rng):
     half.__dict__["vectors"] = [rng.normal(size=level.shape) for level in half.vectors]
     for left, whole, neutral in zip(
-        methods.without_identities(half, PEOPLE - 1)(half), methods.equation(half), half.neutral, strict=True
+        equations.without_identities(half, PEOPLE - 1)(half), equations.equation(half), half.neutral, strict=True
     ):
         faces = (neutral - neutral.mean(0)).reshape(PEOPLE, -1)
         np.testing.assert_allclose(left.reshape(-1, faces.shape[1]) @ faces.T, 0, atol=1e-9)
@@ -128,7 +128,7 @@ def test_what_lies_in_the_span_of_identities_is_removed(half, rng):
 def test_norms_become_those_of_others(half, people):
     doubled = people.expressions.astype(int) + (people.expressions.astype(int) - people.neutral[:, None, None])
     others = Half(half.flow, dataclasses.replace(people, expressions=doubled.astype(np.uint8)))
-    np.testing.assert_allclose(flat(methods.at_norm(others)(half)), 2 * flat(methods.equation(half)))
+    np.testing.assert_allclose(flat(equations.at_norm(others)(half)), 2 * flat(equations.equation(half)))
 
 
 def test_alpha_is_chosen_for_a_given_distance(half, people):
@@ -140,13 +140,13 @@ def test_alpha_is_chosen_for_a_given_distance(half, people):
 
     weaker = people.expressions.astype(float) * 0.8 + people.neutral[:, None, None] * 0.2
     others = Half(half.flow, dataclasses.replace(people, expressions=weaker.round().astype(np.uint8)))
-    vectors = methods.at_distance(others, Brightness())(half)
-    np.testing.assert_allclose(flat(vectors), 0.8 * flat(methods.equation(half)), atol=1)
+    vectors = equations.at_distance(others, Brightness())(half)
+    np.testing.assert_allclose(flat(vectors), 0.8 * flat(equations.equation(half)), atol=1)
 
 
 def test_only_where_the_performer_changes(half, people, rng):
     half.__dict__["vectors"] = [np.ones(level.shape) for level in half.vectors]
-    smile = methods.local(half)[0][0, 0, 0]
+    smile = equations.local(half)[0][0, 0, 0]
     assert smile.all()  # three pixels around the lower half, whose region is one wider, are everything
     wide = HeldOut(
         *(people.names, people.strengths, people.seeds),
@@ -154,13 +154,13 @@ def test_only_where_the_performer_changes(half, people, rng):
     )
     half = Half(half.flow, wide)
     half.__dict__["vectors"] = [np.ones(level.shape) for level in half.vectors]
-    smile = methods.local(half)[0][0, 0, 0]
+    smile = equations.local(half)[0][0, 0, 0]
     assert (smile[:4] == 0).all()
     assert (smile[4:] == 1).all()
 
 
 def test_a_level_that_only_disturbs_is_tuned_away(half, rng):
-    red, others = methods.equation(half)
+    red, others = equations.equation(half)
     vectors = [40 * rng.choice([-1.0, 1.0], red.shape), 0.5 * others]
     alphas = tuned(half, vectors, [[0], [1]])
     assert alphas[1] == pytest.approx(2, abs=0.1)
@@ -170,7 +170,7 @@ def test_a_level_that_only_disturbs_is_tuned_away(half, rng):
 
 
 def test_sums_are_those_of_the_measures(half):
-    made = half.transfer(methods.equation(half), [0.5, 0.7])
+    made = half.transfer(equations.equation(half), [0.5, 0.7])
     sums = measure(half, made).sum(0)
     for index in range(2):
         truth, neutral, region = half.people.truth[:, index], half.people.neutral, half.region[:, index]

@@ -1,4 +1,4 @@
-"""``python -m flowxfer.evaluation.variants``: variants of the paper's equation against it, on held-out people.
+"""``python -m flowxfer.benchmarks.variants``: variants of the paper's equation against it, on held-out people.
 
 Strengths are tuned on the first half of the people, what is reported is of the second half alone. Errors are those of
 :mod:`flowxfer.evaluation.fidelity`, sums over people, then means over expressions. The intervals are percentiles of a
@@ -18,15 +18,16 @@ import numpy as np
 
 from flowxfer import __version__
 from flowxfer.errors import FlowxferError, InputError
-from flowxfer.evaluation import methods
 from flowxfer.evaluation.action_units import Floats
 from flowxfer.evaluation.likeness import Embedder, distance
-from flowxfer.evaluation.methods import Half, Method
 from flowxfer.files import replacing
 from flowxfer.images import Pixels
 from flowxfer.images.heldout import HeldOut
 from flowxfer.models import hub
 from flowxfer.transferer import Transferer
+
+from . import equations
+from .equations import Half, Method
 
 __all__ = ["Variant", "compare", "main", "markdown", "measure", "tuned"]
 
@@ -108,27 +109,27 @@ def _variants(others: Half, embedder: Embedder | None) -> Iterator[tuple[str, Me
     count = len(others.neutral)
     one, each, fixed = [list(range(count))], [[level] for level in range(count)], list[list[int]]()
     most = min(8, len(others.people) - 1)
-    yield "the equation, alpha 1", methods.equation, fixed
-    yield "one alpha, tuned", methods.equation, one
-    yield "alpha per level", methods.equation, each
-    yield "mean of 2 people", methods.people(2), fixed
-    yield f"mean of {most} people", methods.people(most), fixed
-    yield "performer nudged", methods.nudged_performer, fixed
-    yield "performer mirrored", methods.mirrored_performer, fixed
-    yield "performer in several strengths", methods.strengths, fixed
+    yield "the equation, alpha 1", equations.equation, fixed
+    yield "one alpha, tuned", equations.equation, one
+    yield "alpha per level", equations.equation, each
+    yield "mean of 2 people", equations.people(2), fixed
+    yield f"mean of {most} people", equations.people(most), fixed
+    yield "performer nudged", equations.nudged_performer, fixed
+    yield "performer mirrored", equations.mirrored_performer, fixed
+    yield "performer in several strengths", equations.strengths, fixed
     if others.elsewhere is not None:
-        yield "performer in two lights", methods.two_lights, fixed
-    yield "along identity removed", methods.without_identity, fixed
-    yield "span of identities removed", methods.without_identities(others, min(8, len(others.people) - 1)), fixed
-    yield "alpha per picture: same norm", methods.at_norm(others), fixed
+        yield "performer in two lights", equations.two_lights, fixed
+    yield "along identity removed", equations.without_identity, fixed
+    yield "span of identities removed", equations.without_identities(others, min(8, len(others.people) - 1)), fixed
+    yield "alpha per picture: same norm", equations.at_norm(others), fixed
     if embedder is not None:
-        yield "alpha per picture: same likeness", methods.at_distance(others, embedder), fixed
-    yield "only where the performer changes", methods.local, fixed
-    yield "nudged, alpha per level", methods.nudged_performer, each
-    yield f"mean of {most} people, nudged, alpha per level", methods.nudged_people(most), each
+        yield "alpha per picture: same likeness", equations.at_distance(others, embedder), fixed
+    yield "only where the performer changes", equations.local, fixed
+    yield "nudged, alpha per level", equations.nudged_performer, each
+    yield f"mean of {most} people, nudged, alpha per level", equations.nudged_people(most), each
 
 
-def tuned(half: Half, vectors: methods.Levels, groups: list[list[int]]) -> Floats:
+def tuned(half: Half, vectors: equations.Levels, groups: list[list[int]]) -> Floats:
     """Alphas per level of least squared error in the changed regions, by one step of Gauss and Newton from 1.
 
     Args:
@@ -208,7 +209,7 @@ def markdown(variants: Sequence[Variant]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors of flowxfer become one line on stderr and status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m flowxfer.evaluation.variants", description="Variants of the equation against the equation."
+        prog="python -m flowxfer.benchmarks.variants", description="Variants of the equation against the equation."
     )
     parser.add_argument("people", type=Path, help="a .npy of `python -m flowxfer.synth evaluation`")
     parser.add_argument("--other-light", type=Path, help="a second .npy of the same people")
