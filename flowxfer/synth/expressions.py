@@ -22,6 +22,7 @@ __all__ = [
     "blend",
     "expression",
     "gaze",
+    "mirrored",
     "sample_training",
 ]
 

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flowxfer.directions.arkit import ACTIONS, mirrored
 from flowxfer.images import Pixels
 from flowxfer.synth.dataset import Shoot
-from flowxfer.synth.expressions import ACTIONS, NEUTRAL, mirrored
+from flowxfer.synth.expressions import NEUTRAL
 from flowxfer.synth.head_cache import load_head
 from flowxfer.synth.landmark_vertices import VERTICES
 from flowxfer.synth.projection import Window, eye_centre, projection, rotation, turn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_a_film(studio, cast, tmp_path):
     told = []
     report = studio.film(str(tmp_path / "film.mp4"), *cast[1:], 0.5, told.append)
     assert (report.frames, report.found) == (5, 0)  # there is no face in it
-    assert [state.done for state in told] == [1, 2, 3, 4, 5]
+    assert [done for done, _ in groupby(state.done for state in told) if done] == [1, 2, 3, 4, 5]
     assert read(report.output).mark().alphas == (0.5,)
     with av.open(report.output) as container:
         assert len(list(container.decode(video=0))) == 5
@@ -105,7 +106,8 @@ def test_a_film_performs_onto_a_face_and_onto_a_film(studio, cast, clip):
         with av.open(report.output) as film:
             assert [(frame.width, frame.height) for frame in film.decode(video=0)] == [size] * 6
     once = [(study, done) for study in (True, False) for done in range(1, 7)]
-    assert [(state.study, state.done) for state in told] == once * 2
+    # Where a frame takes long, how far it is is told again.
+    assert [state for state, _ in groupby((state.study, state.done) for state in told) if state[1]] == once * 2
 
 
 def test_a_film_performs_onto_the_photograph_that_a_target_is_from(studio, clip, tmp_path, monkeypatch):

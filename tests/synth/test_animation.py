@@ -4,10 +4,10 @@ import pytest
 pytest.importorskip("numba", reason="the extra synth is not installed")
 pytest.importorskip("scipy", reason="the extra synth is not installed")
 
+from flowxfer.directions.arkit import mirrored
 from flowxfer.synth import NEUTRAL, blend, expression
 from flowxfer.synth.animation import animate
 from flowxfer.synth.dataset import Shoot
-from flowxfer.synth.expressions import mirrored
 from flowxfer.synth.landmark_rig import EYES, LANDMARKS, LOWER_LIP, UPPER_LIP, Portrait, lid_gap, load_rig, mouth_gap
 from flowxfer.synth.landmark_vertices import VERTICES
 from flowxfer.synth.warping import displacements

@@ -91,6 +91,21 @@ def test_figures_tell_photographs_and_learned_directions_apart(paired: Paired, p
     assert all(math.isnan(x) for x in (rendered.bits_photographs, rendered.donors_photographs, rendered.actions))
 
 
+@pytest.mark.parametrize(
+    "change", [{"outside": 3.0}, {"gradients": 0.5}, {"tones": 1.0}, {"floor": 0.1}, {"weak_change_cap": 4.0}]
+)
+def test_what_is_weighed_enters_the_step(paired: Paired, change: dict[str, float]) -> None:
+    errors = []
+    for fields in ({}, change):
+        trainer = Trainer(paired(likelihood_only=0.0, **fields))
+        torch.manual_seed(1)
+        with torch.no_grad():
+            for parameter in trainer.model.parameters():  # of a model that errs
+                parameter.add_(0.02 * torch.randn_like(parameter))
+        errors.append(trainer.advance().transfer)
+    assert errors[1] != pytest.approx(errors[0], rel=1e-3)
+
+
 def test_a_run_starts_with_the_likelihood_alone(paired: Paired) -> None:
     trainer = Trainer(paired(likelihood_only=0.5))
     figures = [trainer.advance() for _ in range(6)]
