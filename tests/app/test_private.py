@@ -145,13 +145,18 @@ def test_faces_do_not_outlive_the_app(tiny_bundle, tmp_path, end):
         port = free.getsockname()[1]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "flowxfer", "app", "--port", str(port), "-m", str(tiny_bundle)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout.readline()
-        with browser(f"http://127.0.0.1:{port}") as client:
-            path = Path(upload(client))
-        assert path.is_file()
-        process.send_signal(end)
-        process.wait(30)
+    # Below nohup the signal would be ignored.
+    ends = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, **ends) as process:
+        try:
+            assert process.stdout.readline()
+            with browser(f"http://127.0.0.1:{port}") as client:
+                path = Path(upload(client))
+            assert path.is_file()
+            process.send_signal(end)
+            process.wait(30)
+        finally:
+            process.kill()
     if end is signal.SIGKILL:
         code = "import flowxfer.app.folder"
         subprocess.run([sys.executable, "-c", code], env=environment, check=True)
