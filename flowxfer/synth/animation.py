@@ -41,7 +41,7 @@ _WITHIN = 0.93  # of the donor's inner lips, about their middle, is what is show
 _SOFT = 0.8 / 256  # blur of the inside's outline, in widths of the picture
 _CHEEKS = np.array([50, 101, 118, 117, 123, 187, 205, 36, 142, 100, 280, 330, 347, 346, 352, 411, 425, 266, 371, 329])
 _UNDER_EYES = np.array([229, 230, 231, 110, 24, 23, 22, 449, 450, 451, 339, 254, 253, 252])
-_SHADE = 0.5  # of the cheeks' brightness: where skin under the eyes is darker, they are behind dark glasses
+_SHADE = 0.44  # of the cheeks' brightness: where skin under the eyes is darker, they are behind dark glasses
 _INNER_LIPS = np.union1d(UPPER_LIP, LOWER_LIP)
 _LIDS = np.concatenate([[*eye.upper, *eye.lower] for eye in EYES])
 
