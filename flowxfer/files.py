@@ -70,7 +70,7 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
             temporary.chmod(_usual_mode() if mode is None else mode)  # mkstemp lets only the owner read
             put(temporary, path, keep_mode=mode is None)
         except OSError as error:
-            if error.filename is None:  # a write that fails does not say where
+            if error.errno is not None and error.filename is None:  # a write that fails does not say where
                 error.filename = os.fspath(path)
             raise
         finally:

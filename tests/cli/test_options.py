@@ -90,6 +90,7 @@ def test_threads_and_the_rest_arrive(face, tiny_bundle, monkeypatch):
         "providers": ["cuda"],
         "threads": 3,
         "batch_size": None,
+        "plain": False,
     }
     run(f"serve -m {tiny_bundle} --batch-size 5", 3)
     assert (asked["batch_size"], asked["providers"]) == (5, None)

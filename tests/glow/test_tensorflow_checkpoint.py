@@ -214,7 +214,7 @@ def test_without_google_crc32c_the_extra_is_named(tmp_path, monkeypatch):
 
     def without(name, *args, **kwargs):
         if name == "google_crc32c":
-            raise ImportError(name)
+            raise ModuleNotFoundError(name)
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)

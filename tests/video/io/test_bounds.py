@@ -221,7 +221,8 @@ def test_ctrl_c_while_a_film_is_opened(tmp_path):
     )
     root = Path(__file__).parents[3]
     command = [sys.executable, "-c", code, tmp_path / "sleep.py", film]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=root, stdout=pipe, stderr=pipe, preexec_fn=heeds_ctrl_c) as process:
         assert process.stdout.readline() == b"ready\n"
         time.sleep(0.5)
         began = time.monotonic()
@@ -231,12 +232,18 @@ def test_ctrl_c_while_a_film_is_opened(tmp_path):
         assert b"KeyboardInterrupt" in process.stderr.read()
 
 
+def heeds_ctrl_c():
+    """In the background of a script the signal would be ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_in_a_library_that_does_not_come_back():
     code = (
         "import time; from flowxfer.video.io.bounds import patiently\n"
         "print('ready', flush=True); patiently(lambda: __import__('ctypes').CDLL(None).sleep(60))"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, preexec_fn=heeds_ctrl_c) as process:
         assert process.stdout.readline() == b"ready\n"
         time.sleep(0.5)
         began = time.monotonic()
