@@ -1,6 +1,6 @@
 """Commands of ``python -m flowxfer.synth``.
 
-dataset | animate | evaluation | labelled | demo | film | distribution | sheet
+dataset | animate | performances | evaluation | labelled | demo | film | distribution | sheet
 """
 
 from __future__ import annotations
@@ -37,6 +37,13 @@ def _parser() -> argparse.ArgumentParser:
     animated.add_argument("--people-per-group", type=int, default=4, help="rendered (default %(default)s)")
     animated.add_argument("--expressions", type=int, default=6, help="per group (default %(default)s)")
     animated.add_argument("--landmarks", type=Path, help="where they are kept (default landmarks.npz in the folder)")
+    performed = commands.add_parser("performances", help="what a reader of expressions is learned from")
+    performed.add_argument("--people", type=int, default=2000, help="rendered, once each (default %(default)s)")
+    performed.add_argument("--photographs", type=Path, help="a folder of aligned portraits, which perform too")
+    performed.add_argument("--photos", type=int, default=2600, help="performances of these (default %(default)s)")
+    performed.add_argument("--size", type=int, default=64, help="pixels (default %(default)s)")
+    performed.add_argument("--seed", type=int, default=0)
+    performed.add_argument("-o", "--output", type=Path, required=True, help="a .npz")
     evaluation = commands.add_parser("evaluation", help="held-out people with every named expression")
     evaluation.add_argument("--people", type=int, default=48, help="(default %(default)s)")
     for command in (dataset, evaluation):
@@ -120,6 +127,21 @@ def _animate(options: argparse.Namespace) -> None:
         size=options.size or 128,
         seed=options.seed,
         shard=options.shard,
+        progress=_report,
+    )
+
+
+def _performances(options: argparse.Namespace) -> None:
+    from flowxfer.synth.album import Album
+    from flowxfer.synth.performances import write_performances
+
+    write_performances(
+        options.output,
+        people=options.people,
+        album=Album.read(options.photographs) if options.photographs else None,
+        photographs=options.photos if options.photographs else 0,
+        size=options.size,
+        seed=options.seed,
         progress=_report,
     )
 
