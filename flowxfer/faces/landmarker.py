@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flowxfer.directions.arkit import ACTIONS
 from flowxfer.errors import InputError, MissingExtraError, ShapeError, unimportable
 from flowxfer.faces.resampling import resample
 from flowxfer.faces.similarity import Points, Similarity
@@ -26,60 +27,7 @@ from flowxfer.images import Pixels
 
 __all__ = ["BLENDSHAPES", "FaceLandmarker"]
 
-BLENDSHAPES = (
-    "_neutral",
-    "browDownLeft",
-    "browDownRight",
-    "browInnerUp",
-    "browOuterUpLeft",
-    "browOuterUpRight",
-    "cheekPuff",
-    "cheekSquintLeft",
-    "cheekSquintRight",
-    "eyeBlinkLeft",
-    "eyeBlinkRight",
-    "eyeLookDownLeft",
-    "eyeLookDownRight",
-    "eyeLookInLeft",
-    "eyeLookInRight",
-    "eyeLookOutLeft",
-    "eyeLookOutRight",
-    "eyeLookUpLeft",
-    "eyeLookUpRight",
-    "eyeSquintLeft",
-    "eyeSquintRight",
-    "eyeWideLeft",
-    "eyeWideRight",
-    "jawForward",
-    "jawLeft",
-    "jawOpen",
-    "jawRight",
-    "mouthClose",
-    "mouthDimpleLeft",
-    "mouthDimpleRight",
-    "mouthFrownLeft",
-    "mouthFrownRight",
-    "mouthFunnel",
-    "mouthLeft",
-    "mouthLowerDownLeft",
-    "mouthLowerDownRight",
-    "mouthPressLeft",
-    "mouthPressRight",
-    "mouthPucker",
-    "mouthRight",
-    "mouthRollLower",
-    "mouthRollUpper",
-    "mouthShrugLower",
-    "mouthShrugUpper",
-    "mouthSmileLeft",
-    "mouthSmileRight",
-    "mouthStretchLeft",
-    "mouthStretchRight",
-    "mouthUpperUpLeft",
-    "mouthUpperUpRight",
-    "noseSneerLeft",
-    "noseSneerRight",
-)
+BLENDSHAPES = ("_neutral", *ACTIONS[:-1])  # MediaPipe does not see tongueOut, the last
 """What :meth:`FaceLandmarker.blendshapes` measures: after ``_neutral`` ARKit's actions, by the names and in the order
 of :data:`flowxfer.synth.expressions.ACTIONS`; the last of those, tongueOut, is not measured."""
 
